@@ -1,0 +1,56 @@
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["pika>=1.3,<2"]
+# ///
+"""Lesson 3, Publish/subscribe: sends a log message to every receive_logs.py that runs.
+
+$ python emit_log.py warning: disk almost full
+"""
+
+import os
+import sys
+
+import pika
+
+
+def main():
+    message = " ".join(sys.argv[1:]) or "info: Hello World!"
+    connection = connect()
+    channel = connection.channel()
+    # A fanout exchange copies each message to every queue that is bound to it. If there is
+    # none, nobody is listening, and the message is dropped.
+    channel.exchange_declare(exchange="logs", exchange_type="fanout")
+    channel.confirm_delivery()
+    channel.basic_publish(exchange="logs", routing_key="", body=os.fsencode(message))
+    print(f" [x] Sent {message}")
+    connection.close()
+
+
+def connect():
+    """Connect to the first broker that answers, of the URLs in AMQP_URL (commas between them)."""
+    tried = []
+    for url in os.environ.get("AMQP_URL", "amqp://localhost").split(","):
+        try:
+            broker = pika.URLParameters(url.strip())
+        except Exception:  # its text could quote the password
+            raise ValueError("AMQP_URL is no amqp://user:password@host:port/vhost") from None
+        broker.blocked_connection_timeout = 10  # seconds without memory or disk space
+        try:
+            return pika.BlockingConnection(broker)
+        except Exception as error:
+            tried.append(f"{broker.host}:{broker.port}: {str(error) or 'no RabbitMQ'}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(tried) + ". Check AMQP_URL, or make broker")
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(" [!] Interrupted")
+    except pika.exceptions.ConnectionBlockedTimeout:
+        sys.exit(" [!] RabbitMQ takes no messages: it is short of memory or disk space")
+    except (pika.exceptions.AMQPError, OSError, ValueError) as error:
+        reason = getattr(error, "reply_text", str(error))
+        hint = ". Delete it (management page) and try again" if "inequivalent" in reason else ""
+        sys.exit(f" [!] {reason}{hint}")

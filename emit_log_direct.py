@@ -1,0 +1,58 @@
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["pika>=1.3,<2"]
+# ///
+"""Lesson 4, Routing: sends a log message to those who asked for its severity.
+
+$ python emit_log_direct.py error Disk full
+"""
+
+import os
+import sys
+
+import pika
+
+
+def main():
+    severity = sys.argv[1] if len(sys.argv) > 1 else "info"
+    message = " ".join(sys.argv[2:]) or "Hello World!"
+    connection = connect()
+    channel = connection.channel()
+    # A direct exchange delivers to the queues bound with exactly the message's routing key.
+    channel.exchange_declare(exchange="direct_logs", exchange_type="direct")
+    channel.confirm_delivery()
+    channel.basic_publish(
+        exchange="direct_logs", routing_key=os.fsencode(severity), body=os.fsencode(message)
+    )
+    print(f" [x] Sent {severity}:{message}")
+    connection.close()
+
+
+def connect():
+    """Connect to the first broker that answers, of the URLs in AMQP_URL (commas between them)."""
+    tried = []
+    for url in os.environ.get("AMQP_URL", "amqp://localhost").split(","):
+        try:
+            broker = pika.URLParameters(url.strip())
+        except Exception:  # its text could quote the password
+            raise ValueError("AMQP_URL is no amqp://user:password@host:port/vhost") from None
+        broker.blocked_connection_timeout = 10  # seconds without memory or disk space
+        try:
+            return pika.BlockingConnection(broker)
+        except Exception as error:
+            tried.append(f"{broker.host}:{broker.port}: {str(error) or 'no RabbitMQ'}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(tried) + ". Check AMQP_URL, or make broker")
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(" [!] Interrupted")
+    except pika.exceptions.ConnectionBlockedTimeout:
+        sys.exit(" [!] RabbitMQ takes no messages: it is short of memory or disk space")
+    except (pika.exceptions.AMQPError, OSError, ValueError) as error:
+        reason = getattr(error, "reply_text", str(error))
+        hint = ". Delete it (management page) and try again" if "inequivalent" in reason else ""
+        sys.exit(f" [!] {reason}{hint}")

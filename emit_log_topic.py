@@ -1,0 +1,58 @@
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["pika>=1.3,<2"]
+# ///
+"""Lesson 5, Topics: sends a log message under a topic, words with dots between them.
+
+$ python emit_log_topic.py kern.critical Out of memory
+"""
+
+import os
+import sys
+
+import pika
+
+
+def main():
+    topic = sys.argv[1] if len(sys.argv) > 1 else "anonymous.info"
+    message = " ".join(sys.argv[2:]) or "Hello World!"
+    connection = connect()
+    channel = connection.channel()
+    # A topic exchange compares the routing key, word by word, with patterns.
+    channel.exchange_declare(exchange="topic_logs", exchange_type="topic")
+    channel.confirm_delivery()
+    channel.basic_publish(
+        exchange="topic_logs", routing_key=os.fsencode(topic), body=os.fsencode(message)
+    )
+    print(f" [x] Sent {topic}:{message}")
+    connection.close()
+
+
+def connect():
+    """Connect to the first broker that answers, of the URLs in AMQP_URL (commas between them)."""
+    tried = []
+    for url in os.environ.get("AMQP_URL", "amqp://localhost").split(","):
+        try:
+            broker = pika.URLParameters(url.strip())
+        except Exception:  # its text could quote the password
+            raise ValueError("AMQP_URL is no amqp://user:password@host:port/vhost") from None
+        broker.blocked_connection_timeout = 10  # seconds without memory or disk space
+        try:
+            return pika.BlockingConnection(broker)
+        except Exception as error:
+            tried.append(f"{broker.host}:{broker.port}: {str(error) or 'no RabbitMQ'}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(tried) + ". Check AMQP_URL, or make broker")
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(" [!] Interrupted")
+    except pika.exceptions.ConnectionBlockedTimeout:
+        sys.exit(" [!] RabbitMQ takes no messages: it is short of memory or disk space")
+    except (pika.exceptions.AMQPError, OSError, ValueError) as error:
+        reason = getattr(error, "reply_text", str(error))
+        hint = ". Delete it (management page) and try again" if "inequivalent" in reason else ""
+        sys.exit(f" [!] {reason}{hint}")

@@ -1,0 +1,68 @@
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["pika>=1.3,<2"]
+# ///
+"""Lesson 1, Hello World: prints the messages that send.py sends.
+
+$ python receive.py
+"""
+
+import itertools
+import os
+import re
+import sys
+import time
+
+import pika
+from pika.adapters.utils.connection_workflow import AMQPConnectorException
+
+
+def consume(channel):
+    # Whoever comes first creates the queue; declaring it again changes nothing.
+    channel.queue_declare(queue="hello", durable=True, arguments={"x-queue-type": "quorum"})
+    # auto_ack: the broker forgets a message as soon as it is on its way to us.
+    channel.basic_consume(queue="hello", on_message_callback=callback, auto_ack=True)
+    print(" [*] Waiting for messages. To exit press CTRL+C")
+    channel.start_consuming()
+
+
+def callback(channel, method, properties, body):
+    print(f" [x] Received {printable(body)}")
+
+
+def printable(body):
+    """The body as one line of text: what is not UTF-8, or not printable, is escaped."""
+    text = body.decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def brokers():
+    """The brokers that AMQP_URL names: one URL, or several with commas between them."""
+    try:
+        urls = os.environ.get("AMQP_URL", "amqp://localhost").split(",")
+        return [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # its text could quote the password
+        sys.exit(" [!] AMQP_URL is no amqp://user:password@host:port/vhost")
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    pause = 0
+    for broker in itertools.cycle(brokers()):
+        try:
+            time.sleep(pause)
+            connection = pika.BlockingConnection(broker)
+            pause = 0
+            consume(connection.channel())
+            connection.close()
+        except (KeyboardInterrupt, BrokenPipeError):
+            print(" [!] Interrupted", file=sys.stderr)
+            os._exit(0)  # at once: sys.exit would flush a stdout that nobody reads
+        except (pika.exceptions.AMQPError, OSError, AMQPConnectorException) as error:
+            why = getattr(error, "reply_text", str(error)) or "no RabbitMQ (try: make broker)"
+            why = f"{broker.host}:{broker.port}: {why}"
+            if re.search("ACCESS_REFUSED|NOT_ALLOWED|PRECONDITION_FAILED|CERTIFICATE", why):
+                hint = "Delete it (management page)" if "inequivalent" in why else "Check AMQP_URL"
+                sys.exit(f" [!] {why}. {hint}, then start again.")
+            pause = min(2 * pause + 1, 5)
+            print(f" [!] {why}. Next try in {pause} s.", file=sys.stderr)

@@ -1,0 +1,80 @@
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["pika>=1.3,<2"]
+# ///
+"""Lesson 6, RPC: asks rpc_server.py for a Fibonacci number: $ python rpc_client.py 30"""
+
+import contextlib
+import os
+import sys
+import time
+import uuid
+
+import pika
+
+
+class FibonacciRpcClient(contextlib.ExitStack):  # has close(), and works in a `with`
+    """Calls rpc_server.py; without a broker it raises pika.exceptions.AMQPError."""
+
+    def __init__(self):
+        super().__init__()
+        self.channel = channel = self.enter_context(connect()).channel()
+        channel.queue_declare(queue="rpc_queue", durable=True, arguments={"x-queue-type": "quorum"})
+        # The answers come to a queue of our own, which the broker deletes when we leave.
+        self.callback_queue = channel.queue_declare(queue="", exclusive=True).method.queue
+
+    def call(self, n, timeout=10):
+        """Return fib(n). Raise TimeoutError after `timeout` seconds, ValueError if refused."""
+        request = pika.BasicProperties(
+            reply_to=self.callback_queue,
+            correlation_id=str(uuid.uuid4()),
+            expiration=str(int(timeout * 1000)),  # milliseconds: no later does anyone wait for it
+        )
+        self.channel.basic_publish("", "rpc_queue", str(n), request)
+        deadline = time.monotonic() + timeout
+        replies = self.channel.consume(self.callback_queue, True, inactivity_timeout=timeout / 10)
+        for _, properties, body in replies:
+            if properties and properties.correlation_id == request.correlation_id:
+                if properties.type == "error" or not body.isdigit():
+                    raise ValueError(f"The server answered {body.decode(errors='replace')!r}")
+                return int(body)
+            if time.monotonic() > deadline:
+                break
+        raise TimeoutError(f"No answer in {timeout} seconds: is rpc_server.py running?")
+
+
+def main():
+    n = sys.argv[1] if len(sys.argv) > 1 else 30
+    with FibonacciRpcClient() as client:
+        print(f" [x] Requesting fib({n})")
+        print(f" [.] Got {client.call(n)}")
+
+
+def connect():
+    """Connect to the first broker that answers, of the URLs in AMQP_URL (commas between them)."""
+    tried = []
+    for url in os.environ.get("AMQP_URL", "amqp://localhost").split(","):
+        try:
+            broker = pika.URLParameters(url.strip())
+        except Exception:  # its text could quote the password
+            raise ValueError("AMQP_URL is no amqp://user:password@host:port/vhost") from None
+        broker.blocked_connection_timeout = 10  # seconds without memory or disk space
+        try:
+            return pika.BlockingConnection(broker)
+        except Exception as error:
+            tried.append(f"{broker.host}:{broker.port}: {str(error) or 'no RabbitMQ'}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(tried) + ". Check AMQP_URL, or make broker")
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(" [!] Interrupted")
+    except pika.exceptions.ConnectionBlockedTimeout:
+        sys.exit(" [!] RabbitMQ takes no messages: it is short of memory or disk space")
+    except (pika.exceptions.AMQPError, OSError, ValueError) as error:
+        reason = getattr(error, "reply_text", str(error))
+        hint = ". Delete it (management page) and try again" if "inequivalent" in reason else ""
+        sys.exit(f" [!] {reason}{hint}")

@@ -1,0 +1,56 @@
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["pika>=1.3,<2"]
+# ///
+"""Lesson 1, Hello World: sends one message, which receive.py prints.
+
+$ python send.py
+"""
+
+import os
+import sys
+
+import pika
+
+
+def main():
+    connection = connect()
+    channel = connection.channel()
+    # Whoever comes first creates the queue; declaring it again changes nothing.
+    channel.queue_declare(queue="hello", durable=True, arguments={"x-queue-type": "quorum"})
+    # With confirms on, publishing waits until the broker has the message: "Sent" is true.
+    channel.confirm_delivery()
+    # The default exchange, "", delivers to the queue that the routing key names.
+    channel.basic_publish(exchange="", routing_key="hello", body="Hello World!")
+    print(" [x] Sent 'Hello World!'")
+    connection.close()
+
+
+def connect():
+    """Connect to the first broker that answers, of the URLs in AMQP_URL (commas between them)."""
+    tried = []
+    for url in os.environ.get("AMQP_URL", "amqp://localhost").split(","):
+        try:
+            broker = pika.URLParameters(url.strip())
+        except Exception:  # its text could quote the password
+            raise ValueError("AMQP_URL is no amqp://user:password@host:port/vhost") from None
+        broker.blocked_connection_timeout = 10  # seconds without memory or disk space
+        try:
+            return pika.BlockingConnection(broker)
+        except Exception as error:
+            tried.append(f"{broker.host}:{broker.port}: {str(error) or 'no RabbitMQ'}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(tried) + ". Check AMQP_URL, or make broker")
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(" [!] Interrupted")
+    except pika.exceptions.ConnectionBlockedTimeout:
+        sys.exit(" [!] RabbitMQ takes no messages: it is short of memory or disk space")
+    except (pika.exceptions.AMQPError, OSError, ValueError) as error:
+        reason = getattr(error, "reply_text", str(error))
+        hint = ". Delete it (management page) and try again" if "inequivalent" in reason else ""
+        sys.exit(f" [!] {reason}{hint}")
