@@ -1,0 +1,42 @@
+# What can be done here; `make` alone lists it. Every target works in a fresh clone.
+PYTHON ?= python3
+VENV := .venv
+export AMQP_PORT MANAGEMENT_PORT BROKER
+READY := $(VENV)/.ready
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint broker stop queues
+
+help:
+	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
+
+demo: $(READY) ## play the six lessons and show every terminal
+	@$(VENV)/bin/python tests/demo.py
+
+test: lint ## run every check and test, on a broker of their own
+	@$(VENV)/bin/python -m pytest
+
+lint: $(READY) ## check format, style and configuration files
+	@$(VENV)/bin/ruff format --check
+	@$(VENV)/bin/ruff check
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml
+	@$(VENV)/bin/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+
+broker: $(READY) ## start a broker on localhost:5672 to follow the lessons by hand
+	@$(VENV)/bin/python tests/broker.py start
+
+stop: $(READY) ## stop that broker; it keeps its queues
+	@$(VENV)/bin/python tests/broker.py stop
+
+queues: $(READY) ## show its queues, with the messages that are ready and unacknowledged
+	@$(VENV)/bin/python tests/broker.py queues
+
+$(READY): requirements.txt tests/requirements.txt
+	@echo "Making $(VENV) and installing what the tests need; this takes a minute at most ..."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 9))' || \
+		{ echo "This needs Python 3.9 or newer. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || \
+		{ echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off --requirement tests/requirements.txt
+	@touch $@

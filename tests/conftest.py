@@ -1,0 +1,87 @@
+"""The brokers and terminals that the tests use.
+
+One broker is shared by all tests, each of which has a virtual host of its own in it. The tests
+that restart or kill a broker share another, `own_broker`. With pytest-xdist the shared broker is
+started once, by the process that hands the tests out.
+"""
+
+import uuid
+
+import pika
+import pytest
+from broker import Broker, BrokerError, kind, say
+from terminal import Terminal
+
+SHARED = pytest.StashKey()
+
+
+def pytest_configure(config):
+    if hasattr(config, "workerinput"):
+        config.stash[SHARED] = Broker.of(config.workerinput["broker"])
+    elif not config.option.collectonly:
+        try:
+            config.stash[SHARED] = broker = kind()()
+            say(f"Starting RabbitMQ for the tests ({kind().__name__}) ...")
+            broker.start()
+        except (BrokerError, TimeoutError) as error:
+            pytest.exit(str(error), returncode=1)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node):
+    node.workerinput["broker"] = node.config.stash[SHARED].reference()
+
+
+def pytest_unconfigure(config):
+    if not hasattr(config, "workerinput") and SHARED in config.stash:
+        config.stash[SHARED].destroy()
+
+
+@pytest.fixture(scope="session")
+def broker(request):
+    """The broker that all tests share."""
+    return request.config.stash[SHARED]
+
+
+@pytest.fixture(scope="session")
+def own_broker():
+    """A broker that may be restarted and killed; mark its tests with xdist_group("own_broker")."""
+    with kind()() as broker:
+        yield broker
+
+
+@pytest.fixture
+def vhost(broker):
+    """The name of a fresh virtual host on the shared broker."""
+    name = f"test-{uuid.uuid4().hex[:8]}"
+    broker.add_vhost(name)
+    yield name
+    broker.delete_vhost(name)
+
+
+@pytest.fixture
+def url(broker, vhost):
+    """The AMQP URL of that virtual host."""
+    return broker.url(vhost)
+
+
+@pytest.fixture
+def run(url):
+    """Start a script in a terminal: run("worker.py"); what still runs in the end is killed."""
+    terminals = []
+
+    def run(*script, **options):
+        terminal = Terminal(*script, **{"url": url, **options})
+        terminals.append(terminal)
+        return terminal
+
+    yield run
+    for terminal in terminals:
+        terminal.__exit__()
+
+
+@pytest.fixture
+def channel(url):
+    """A channel of the test's own, to look at what is on the wire."""
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        yield connection.channel()

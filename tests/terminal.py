@@ -1,0 +1,123 @@
+"""Runs a script as a learner's terminal would, and reads what it prints as it appears."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+DEADLINE = 15  # seconds; far more than any line here takes, except on a very busy machine
+
+
+class Terminal:
+    """A script that runs in a terminal of its own, with its output in pipes.
+
+    :param str script: the script's name and its arguments
+    :param str url: the value of AMQP_URL; None leaves it unset
+    :param env: further environment variables
+    :param cwd: the folder to run in; the project's by default
+    :param on_line: is called with "stdout" or "stderr" and each line as soon as it is there
+    :param command: what runs the script; this Python by default
+
+    `stdout` and `stderr` are the lists of the lines so far.
+    """
+
+    def __init__(
+        self, *script, url=None, env=None, cwd=ROOT, on_line=None, command=(sys.executable,)
+    ):
+        environment = {**os.environ, **(env or {})}
+        environment.pop("PYTHONUNBUFFERED", None)  # it would hide a missing flush
+        environment.pop("AMQP_URL", None)
+        if url is not None:
+            environment["AMQP_URL"] = url
+        self.script = script
+        self.stdout, self.stderr = [], []
+        self._changed = threading.Condition()
+        self._on_line = on_line or (lambda stream, line: None)
+        self.process = subprocess.Popen(
+            [*command, *script],
+            cwd=cwd,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            preexec_fn=_obey_ctrl_c,
+        )
+        self._readers = [
+            threading.Thread(target=self._read, args=stream, daemon=True)
+            for stream in (
+                (self.process.stdout, "stdout", self.stdout),
+                (self.process.stderr, "stderr", self.stderr),
+            )
+        ]
+        for reader in self._readers:
+            reader.start()
+
+    def _read(self, pipe, name, lines):
+        with pipe:
+            for line in pipe:
+                text = line.decode(errors="backslashreplace").rstrip("\n")
+                with self._changed:
+                    lines.append(text)
+                    self._changed.notify_all()
+                self._on_line(name, text)
+
+    def wait_for(self, text, count=1, stream="stdout", seconds=DEADLINE):
+        """Wait until `count` lines contain `text`, and return the last of them.
+
+        :raises AssertionError: after `seconds`, or when the script has ended without it
+        """
+        deadline = time.monotonic() + seconds
+        lines = getattr(self, stream)
+        with self._changed:
+            while True:
+                found = [line for line in lines if text in line]
+                if len(found) >= count:
+                    return found[count - 1]
+                ended = not any(reader.is_alive() for reader in self._readers)
+                if ended or time.monotonic() > deadline:
+                    raise AssertionError(f"no {count} lines with {text!r} on {stream} of {self}")
+                self._changed.wait(0.1)
+
+    def wait(self, seconds=DEADLINE):
+        """Wait until the script has ended, and return its exit status.
+
+        :raises AssertionError: after `seconds`
+        """
+        try:
+            status = self.process.wait(seconds)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"still running after {seconds} s: {self}") from None
+        for reader in self._readers:
+            reader.join(seconds)
+        return status
+
+    def press_ctrl_c(self):
+        """Send what CTRL+C sends."""
+        self.process.send_signal(signal.SIGINT)
+
+    def kill(self):
+        """End the script with SIGKILL, as an accident would, and wait until it is gone."""
+        self.process.kill()
+        self.wait()
+
+    def __repr__(self):
+        printed = "".join(f"\n    {line}" for line in [*self.stdout, *self.stderr])
+        return (
+            f"{' '.join(self.script)} (exit status {self.process.poll()}), which printed:{printed}"
+        )
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *error):
+        if self.process.poll() is None:
+            self.kill()
+
+
+def _obey_ctrl_c():
+    # A process started in the background of a shell inherits deafness for CTRL+C.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -1,0 +1,186 @@
+"""Lesson 2: new_task.py and worker.py."""
+
+import itertools
+import time
+
+import pika
+import pytest
+from broker import wait_until
+from terminal import Terminal
+
+
+def send(run, *tasks, **options):
+    """Send each task with new_task.py, one after the other."""
+    for task in tasks:
+        terminal = run("new_task.py", *task.split(), **options)
+        assert terminal.wait() == 0, terminal
+        assert terminal.stdout == [f" [x] Sent {task}"]
+
+
+def received(worker):
+    """The tasks that a worker has begun, in order."""
+    return [line[len(" [x] Received ") :] for line in worker.stdout if "Received" in line]
+
+
+def task_queue(broker, vhost):
+    """The numbers of ready and of unacknowledged tasks, as rabbitmqctl tells them."""
+    columns = ["name", "messages_ready", "messages_unacknowledged"]
+    table = broker.rabbitmqctl("-q", "list_queues", "-p", vhost, "--no-table-headers", *columns)
+    rows = {
+        name: (int(ready), int(unacked))
+        for name, ready, unacked in map(str.split, table.splitlines())
+    }
+    return rows.get("task_queue")
+
+
+def test_what_the_terminals_show(run):
+    worker = run("worker.py")
+    send(run, "First message.")
+    worker.wait_for("Done")
+    assert worker.stdout == [
+        " [*] Waiting for messages. To exit press CTRL+C",
+        " [x] Received First message.",
+        " [x] Done",
+    ]
+    assert worker.stderr == []
+
+
+def test_without_arguments(run):
+    sender = run("new_task.py")
+    assert sender.wait() == 0
+    assert sender.stdout == [" [x] Sent Hello World!"]
+
+
+def test_each_dot_is_a_second_of_work(run):
+    times = {}
+    worker = run("worker.py", on_line=lambda _, line: times.setdefault(line, time.monotonic()))
+    send(run, "Two seconds..")
+    worker.wait_for("Done")
+    assert 1.9 < times[" [x] Done"] - times[" [x] Received Two seconds.."] < 4
+
+
+def test_round_robin(run):
+    workers = [run("worker.py"), run("worker.py")]
+    for worker in workers:
+        worker.wait_for("Waiting")
+    for number in range(4):
+        send(run, f"task {number}")
+        wait_until(
+            lambda n=number: sum(w.stdout.count(" [x] Done") for w in workers) > n, "the task"
+        )
+    assert sorted(map(received, workers)) == [["task 0", "task 2"], ["task 1", "task 3"]]
+
+
+def test_two_workers_share_what_is_waiting(run):
+    send(run, "one.", "two.", "three.", "four.")
+    workers = [run("worker.py"), run("worker.py")]
+    wait_until(lambda: sum(w.stdout.count(" [x] Done") for w in workers) == 4, "four tasks", 20)
+    assert sorted(itertools.chain(*map(received, workers))) == ["four.", "one.", "three.", "two."]
+    assert all(map(received, workers))
+
+
+def test_fair_dispatch(run):
+    busy, free = run("worker.py"), run("worker.py")
+    for worker in (busy, free):
+        worker.wait_for("Waiting")
+    send(run, "heavy..........")
+    wait_until(lambda: received(busy) or received(free), "the heavy task")
+    if received(free):
+        busy, free = free, busy
+    send(run, "light 1", "light 2", "light 3")
+    free.wait_for("Done", count=3)
+    assert received(busy) == ["heavy.........."]
+    assert " [x] Done" not in busy.stdout
+
+
+def test_a_killed_worker_s_task_is_done_by_another(run):
+    first = run("worker.py")
+    send(run, "important..")
+    first.wait_for("Received important..")
+    second = run("worker.py")
+    second.wait_for("Waiting")
+    first.kill()
+    second.wait_for("Done")
+    assert received(second) == ["important.."]
+    assert " [x] Done" not in first.stdout
+
+
+def test_ctrl_c_in_the_middle_of_a_task(run):
+    first = run("worker.py")
+    send(run, "important..")
+    first.wait_for("Received important..")
+    first.press_ctrl_c()
+    assert first.wait(seconds=1) == 0
+    assert first.stderr == [" [!] Interrupted"]
+    second = run("worker.py")
+    second.wait_for("Done")
+    assert received(second) == ["important.."]
+
+
+def test_rabbitmqctl_counts_ready_and_unacknowledged(run, broker, vhost):
+    def shows(ready, unacked):
+        what = f"{ready} ready and {unacked} unacknowledged tasks"
+        wait_until(lambda: task_queue(broker, vhost) == (ready, unacked), what, 20, interval=0.5)
+
+    send(run, "one....................", "two")
+    shows(2, 0)
+    worker = run("worker.py")
+    worker.wait_for("Received one")
+    shows(1, 1)
+    worker.kill()
+    shows(2, 0)
+
+
+def test_queue_on_the_wire(run, broker, vhost):
+    run("worker.py").wait_for("Waiting")
+    queue = broker.api("GET", "queues", vhost, "task_queue")
+    assert (queue["durable"], queue["auto_delete"], queue["exclusive"]) == (True, False, False)
+    assert queue["arguments"] == {"x-queue-type": "quorum"}
+
+
+def test_task_on_the_wire(run, channel):
+    send(run, "Hello there...")
+    method, properties, body = channel.basic_get("task_queue")
+    assert (method.exchange, method.routing_key, body) == ("", "task_queue", b"Hello there...")
+    assert properties.delivery_mode == 2
+
+
+def test_prefetch_and_acknowledgement_on_the_wire(run, broker, vhost):
+    run("worker.py").wait_for("Waiting")
+
+    def consumers():
+        return broker.api("GET", "consumers", vhost)
+
+    (consumer,) = wait_until(consumers, "the worker among the consumers", 20)
+    assert (consumer["prefetch_count"], consumer["ack_required"]) == (1, True)
+
+
+@pytest.mark.parametrize("script", ["new_task.py", "worker.py"])
+def test_redeclaring_with_other_properties_is_an_error(run, channel, script):
+    channel.queue_declare("task_queue", durable=True, arguments={"x-queue-type": "classic"})
+    terminal = run(script)
+    assert terminal.wait() == 1
+    assert terminal.stdout == []
+    (sentence,) = terminal.stderr
+    assert sentence.startswith(" [!] ")
+    for part in ("PRECONDITION_FAILED", "'task_queue'", "x-queue-type", "Delete it"):
+        assert part in sentence
+
+
+@pytest.mark.xdist_group("own_broker")
+@pytest.mark.parametrize("accident", ["restart", "kill"])
+def test_queue_and_tasks_survive_the_broker(own_broker, accident):
+    url = own_broker.add_vhost(accident)
+    for task in ("first", "second"):
+        with Terminal("new_task.py", task, url=url) as sender:
+            assert sender.wait() == 0
+    if accident == "restart":
+        own_broker.restart()
+    else:
+        own_broker.kill()
+        own_broker.start()
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        connection.channel().queue_declare("task_queue", passive=True)
+    with Terminal("worker.py", url=url) as worker:
+        worker.wait_for("Done", count=2)
+        assert received(worker) == ["first", "second"]
