@@ -1,9 +1,9 @@
 """A RabbitMQ for everything here: for the tests, for the demo, and for `make broker`.
 
 `DockerBroker` runs the project's docker-compose.yml, `LocalBroker` a private node of the RabbitMQ
-that is installed on the machine. Both have data, ports and names of their own, listen on the loopback
-interface only, and can be started, stopped, restarted, killed and administered in the same way. `BROKER=docker` or `BROKER=local` chooses between them; otherwise it is Docker where
-a Docker Engine answers.
+that is installed on the machine. Both have data, ports and names of their own, listen on the
+loopback interface only, and can be started, stopped, restarted, killed and administered in the
+same way. `BROKER=docker` or `BROKER=local` chooses; otherwise it is Docker where an engine answers.
 
     python tests/broker.py start | stop | queues      what `make broker` and its like call
 """
@@ -365,10 +365,10 @@ def install():
     """
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     if shutil.which("apt-get") and (not sudo or shutil.which("sudo")):
+        apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
         steps = [
-            [*sudo, "apt-get", "update"],
-            [*sudo, *"env DEBIAN_FRONTEND=noninteractive apt-get install --yes".split()]
-            + ["--no-install-recommends", "rabbitmq-server"],
+            [*apt, "update"],
+            [*apt, "install", "--yes", "--no-install-recommends", "rabbitmq-server"],
         ]
         if Path("/run/systemd/system").exists():  # the package starts a service; we need none
             steps.append([*sudo, "systemctl", "disable", "--now", "rabbitmq-server"])

@@ -3,7 +3,6 @@
 import itertools
 import time
 
-import pika
 import pytest
 from broker import wait_until
 from terminal import Terminal
@@ -168,19 +167,21 @@ def test_redeclaring_with_other_properties_is_an_error(run, channel, script):
 
 
 @pytest.mark.xdist_group("own_broker")
-@pytest.mark.parametrize("accident", ["restart", "kill"])
-def test_queue_and_tasks_survive_the_broker(own_broker, accident):
-    url = own_broker.add_vhost(accident)
-    for task in ("first", "second"):
+def test_queue_and_tasks_survive_a_restart_and_a_kill(own_broker):
+    """The restart comes first: what is killed within some three seconds after a quorum queue was
+    declared starts again with that queue empty, whatever it has confirmed (seen with RabbitMQ
+    3.10 and 4.3: its registration reaches the disk a little later than its messages)."""
+    url = own_broker.add_vhost("survival")
+
+    def send(task):
         with Terminal("new_task.py", task, url=url) as sender:
-            assert sender.wait() == 0
-    if accident == "restart":
-        own_broker.restart()
-    else:
-        own_broker.kill()
-        own_broker.start()
-    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
-        connection.channel().queue_declare("task_queue", passive=True)
+            assert sender.wait() == 0, sender
+
+    send("before the restart")
+    own_broker.restart()
+    send("after the restart")
+    own_broker.kill()
+    own_broker.start()
     with Terminal("worker.py", url=url) as worker:
-        worker.wait_for("Done", count=2)
-        assert received(worker) == ["first", "second"]
+        worker.wait_for("Done", count=2, seconds=30)
+        assert received(worker) == ["before the restart", "after the restart"]
