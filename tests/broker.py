@@ -166,6 +166,8 @@ class LocalBroker(Broker):
     :param Path folder: for data, logs, settings and the Erlang cookie; None makes a temporary one
     """
 
+    description = "a private node of this machine's own"
+
     def __init__(self, amqp_port=None, management_port=None, tls=None, folder=None):
         super().__init__(amqp_port, management_port, tls)
         self.folder = Path(folder or tempfile.mkdtemp(prefix="rabbitmq-"))
@@ -263,6 +265,8 @@ class DockerBroker(Broker):
 
     :param str project: the Compose project's name; None makes one up, "" leaves it to Compose
     """
+
+    description = "in Docker"
 
     def __init__(self, amqp_port=None, management_port=None, tls=None, project=None):
         super().__init__(amqp_port, management_port, tls)
@@ -437,7 +441,7 @@ def main():
                     f"Port {port} is taken by another program. End that, or choose others: "
                     "make broker AMQP_PORT=5673 MANAGEMENT_PORT=15673"
                 )
-        say("Starting RabbitMQ; this takes some seconds ...")
+        say(f"Starting RabbitMQ, {broker.description}; this takes some seconds ...")
         broker.start()
         say(f"RabbitMQ is at {broker.url()}")
         say(f"The management page is at http://localhost:{broker.management_port} (guest/guest)")

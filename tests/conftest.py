@@ -21,7 +21,7 @@ def pytest_configure(config):
     elif not config.option.collectonly:
         try:
             config.stash[SHARED] = broker = kind()()
-            say(f"Starting RabbitMQ for the tests ({kind().__name__}) ...")
+            say(f"Starting RabbitMQ for the tests, {broker.description} ...")
             broker.start()
         except (BrokerError, TimeoutError) as error:
             pytest.exit(str(error), returncode=1)

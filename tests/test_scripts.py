@@ -1,0 +1,165 @@
+"""What all twelve scripts have in common: as files, in a terminal, in finding the broker."""
+
+import ast
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+import trustme
+from broker import kind, listens
+from terminal import ROOT
+
+PRODUCERS = ["send", "new_task", "emit_log", "emit_log_direct", "emit_log_topic", "rpc_client"]
+CONSUMERS = [
+    "receive",
+    "worker",
+    "receive_logs",
+    "receive_logs_direct",
+    "receive_logs_topic",
+    "rpc_server",
+]
+SCRIPTS = [*PRODUCERS, *CONSUMERS]
+ARGUMENTS = {"receive_logs_direct": ["info"], "receive_logs_topic": ["#"]}
+METADATA = """\
+# /// script
+# requires-python = ">=3.9"
+# dependencies = ["pika>=1.3,<2"]
+# ///
+"""
+
+
+def source(script):
+    return (ROOT / f"{script}.py").read_text()
+
+
+def part(script, name):
+    """The source of a function of a script; of what runs under `__main__` for that name."""
+    for node in ast.parse(source(script)).body:
+        if getattr(node, "name", "__main__" if isinstance(node, ast.If) else None) == name:
+            return ast.get_source_segment(source(script), node)
+    return None
+
+
+@pytest.fixture
+def arguments(run):
+    """The arguments with which each script does its work; rpc_client.py gets its server."""
+
+    def arguments(script, **options):
+        if script == "rpc_client":
+            run("rpc_server.py", **options).wait_for("Awaiting")
+        return [f"{script}.py", *ARGUMENTS.get(script, [])]
+
+    return arguments
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_readable_in_a_minute(script):
+    assert len(source(script).splitlines()) <= 80
+    assert source(script).startswith(METADATA + '"""Lesson ')
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_imports_the_standard_library_and_pika_alone(script):
+    imported = set()
+    for node in ast.walk(ast.parse(source(script))):
+        if isinstance(node, ast.Import):
+            imported |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            imported.add(node.module.split(".")[0])
+    assert imported <= {"contextlib", "itertools", "os", "re", "sys", "time", "uuid", "pika"}
+
+
+@pytest.mark.parametrize(
+    ("scripts", "name"),
+    [
+        (PRODUCERS, "connect"),
+        (PRODUCERS, "__main__"),
+        (CONSUMERS, "brokers"),
+        (CONSUMERS, "__main__"),
+        ([script for script in CONSUMERS if script != "rpc_server"], "printable"),
+    ],
+)
+def test_what_is_the_same_is_the_same_word_for_word(scripts, name):
+    def without_usage(text):
+        return [line for line in text.splitlines() if "argv" not in line]
+
+    first, *others = (without_usage(part(script, name)) for script in scripts)
+    assert all(other == first for other in others)
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_runs_alone_from_an_empty_folder(run, arguments, tmp_path, script):
+    shutil.copy(ROOT / f"{script}.py", tmp_path)
+    words = arguments(script)
+    terminal = run(*words, cwd=tmp_path)
+    terminal.wait_for(" [")
+    if script in PRODUCERS:
+        assert terminal.wait() == 0, terminal
+
+
+@pytest.mark.parametrize("script", ["send", "receive"])
+def test_uv_run_needs_nothing_installed(run, tmp_path, script):
+    shutil.copy(ROOT / f"{script}.py", tmp_path)
+    uv = (str(Path(sys.executable).parent / "uv"), "run")
+    environment = {"UV_PYTHON_DOWNLOADS": "never", "PYTHONPATH": ""}
+    terminal = run(f"{script}.py", command=uv, cwd=tmp_path, env=environment)
+    terminal.wait_for(" [", seconds=60)
+    assert terminal.stdout[0].startswith((" [x] Sent", " [*] Waiting"))
+
+
+@pytest.mark.parametrize("script", CONSUMERS)
+def test_ctrl_c(run, script):
+    consumer = run(f"{script}.py", *ARGUMENTS.get(script, []))
+    consumer.wait_for(" [")
+    consumer.press_ctrl_c()
+    assert consumer.wait(seconds=1) == 0
+    assert len(consumer.stdout) == 1
+    assert consumer.stderr == [" [!] Interrupted"]
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_several_urls_are_tried_in_turn(run, arguments, url, script):
+    nodes = f"amqp://127.0.0.1:1, amqp://no.such.host.invalid,{url}"
+    words = arguments(script)
+    terminal = run(*words, url=nodes)
+    terminal.wait_for(" [")
+    if script in PRODUCERS:
+        assert terminal.wait() == 0, terminal
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.skipif(listens(5672), reason="a broker of somebody's own is on localhost:5672")
+def test_without_amqp_url_it_is_localhost(run, script):
+    terminal = run(f"{script}.py", *ARGUMENTS.get(script, []), url=None)
+    terminal.wait_for(" [!] localhost:5672: ", stream="stderr")
+
+
+@pytest.fixture(scope="session")
+def tls_broker(tmp_path_factory):
+    """A broker with a certificate of a CA made on the spot, and the CA's own certificate."""
+    folder = tmp_path_factory.mktemp("tls")
+    folder.chmod(0o755)
+    authority = trustme.CA()
+    certificate = authority.issue_cert("127.0.0.1", "localhost")
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate.cert_chain_pems[0].write_to_path(folder / "server.pem")
+    certificate.private_key_pem.write_to_path(folder / "server.key")
+    for file in folder.iterdir():
+        os.chmod(file, 0o644)  # the container's user reads them too
+    with kind()(tls=folder) as broker:
+        yield broker, folder / "ca.pem"
+
+
+@pytest.mark.xdist_group("tls_broker")
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_amqps_trusts_what_the_system_trusts(tls_broker, run, arguments, script):
+    """SSL_CERT_FILE stands for the system's certificates, as OpenSSL lets it do."""
+    broker, ca = tls_broker
+    options = {"url": f"amqps://127.0.0.1:{broker.tls_port}", "env": {"SSL_CERT_FILE": str(ca)}}
+    words = arguments(script, **options)
+    terminal = run(*words, **options)
+    terminal.wait_for(" [")
+    if script in PRODUCERS:
+        assert terminal.wait() == 0, terminal
