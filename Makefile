@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 export AMQP_PORT MANAGEMENT_PORT BROKER
 READY := $(VENV)/.ready
+SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test lint broker stop queues
@@ -36,7 +37,10 @@ $(READY): requirements.txt tests/requirements.txt
 	@echo "Making $(VENV) and installing what the tests need; this takes a minute at most ..."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 9))' || \
 		{ echo "This needs Python 3.9 or newer. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || \
-		{ echo "Python's venv module is missing. On Debian or Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { command -v apt-get >/dev/null && \
+		echo "Debian keeps Python's venv module apart. Running: apt-get install python3-venv" && \
+		$(SUDO) apt-get update && $(SUDO) apt-get install --yes --no-install-recommends python3-venv; } || \
+		{ echo "Python's venv module is missing. Install it, or name another Python."; exit 1; }
+	@$(PYTHON) -m venv $(VENV)
 	@$(VENV)/bin/python -m pip install --disable-pip-version-check --progress-bar off --requirement tests/requirements.txt
 	@touch $@
