@@ -336,19 +336,27 @@ def run(arguments, env=None):
 
 @functools.cache
 def compose_command():
-    """Return the words that call Docker Compose 2: the engine's plugin, or the one of our venv."""
-    plugin = ["docker", "compose"]
-    with contextlib.suppress(BrokerError, OSError):
-        run([*plugin, "version"])
-        return plugin
-    return [str(Path(sys.executable).parent / "docker-compose")]
+    """Return the words that call Docker Compose, version 2 or newer: the engine's plugin, the one
+    that is installed beside this Python, or one on the PATH.
+
+    :raises BrokerError: if there is none
+    """
+    beside = Path(sys.executable).parent / "docker-compose"
+    for words in (["docker", "compose"], [beside], ["docker-compose"]):
+        with contextlib.suppress(BrokerError, OSError):
+            if not run([*words, "version", "--short"]).startswith(("1.", "v1.")):
+                return words
+    raise BrokerError(
+        "Docker Compose is missing. Install it (https://docs.docker.com/compose/install/), "
+        "or set BROKER=local."
+    )
 
 
-def engine_answers():
-    """Tell whether a Docker Engine can be used."""
+def docker_answers():
+    """Tell whether a Docker Engine and Docker Compose can be used."""
     with contextlib.suppress(BrokerError, OSError):
         run(["docker", "version", "--format", "{{.Server.Version}}"])
-        return True
+        return bool(compose_command())
     return False
 
 
@@ -401,7 +409,7 @@ def kind():
 
     :raises BrokerError: if BROKER names nothing we know, or nothing can be installed
     """
-    choice = os.environ.get("BROKER") or ("docker" if engine_answers() else "local")
+    choice = os.environ.get("BROKER") or ("docker" if docker_answers() else "local")
     if choice not in ("docker", "local"):
         raise BrokerError(f"BROKER is {choice!r}; it can be docker or local.")
     if choice == "docker":

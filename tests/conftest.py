@@ -20,9 +20,10 @@ def pytest_configure(config):
         config.stash[SHARED] = Broker.of(config.workerinput["broker"])
     elif not config.option.collectonly:
         try:
-            config.stash[SHARED] = broker = kind()()
+            broker = kind()()
             say(f"Starting RabbitMQ for the tests, {broker.description} ...")
             broker.start()
+            config.stash[SHARED] = broker
         except (BrokerError, TimeoutError) as error:
             pytest.exit(str(error), returncode=1)
 
