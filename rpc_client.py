@@ -28,11 +28,11 @@ class FibonacciRpcClient(contextlib.ExitStack):  # has close(), and works in a `
         request = pika.BasicProperties(
             reply_to=self.callback_queue,
             correlation_id=str(uuid.uuid4()),
-            expiration=str(int(timeout * 1000)),  # milliseconds: no later does anyone wait for it
+            expiration=str(int(timeout * 1000)),  # milliseconds; later nobody waits for it
         )
-        self.channel.basic_publish("", "rpc_queue", str(n), request)
+        self.channel.basic_publish("", "rpc_queue", body=str(n), properties=request)
         deadline = time.monotonic() + timeout
-        replies = self.channel.consume(self.callback_queue, True, inactivity_timeout=timeout / 10)
+        replies = self.channel.consume(self.callback_queue, auto_ack=True, inactivity_timeout=1)
         for _, properties, body in replies:
             if properties and properties.correlation_id == request.correlation_id:
                 if properties.type == "error" or not body.isdigit():

@@ -35,7 +35,7 @@ def consume(channel):
 
 
 def on_request(channel, method, properties, body):
-    if body.isdigit() and len(body) < 10 and int(body) <= MAX_N:
+    if body.isdigit() and len(body) < 10 and int(body) <= MAX_N:  # int() of a megabyte is slow
         print(f" [.] fib({int(body)})")
         kind, answer = "number", str(fib(int(body)))
     else:
@@ -43,7 +43,7 @@ def on_request(channel, method, properties, body):
         kind, answer = "error", f"error: fib takes a whole number from 0 to {MAX_N}"
     if properties.reply_to:
         reply = pika.BasicProperties(correlation_id=properties.correlation_id, type=kind)
-        channel.basic_publish("", properties.reply_to, answer, reply)
+        channel.basic_publish("", properties.reply_to, body=answer, properties=reply)
     channel.basic_ack(delivery_tag=method.delivery_tag)
 
 

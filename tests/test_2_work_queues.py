@@ -1,11 +1,15 @@
 """Lesson 2: new_task.py and worker.py."""
 
 import itertools
+import re
 import time
 
 import pytest
 from broker import wait_until
-from terminal import Terminal
+from terminal import ROOT, Terminal
+
+README = (ROOT / "README.md").read_text()
+WORKER = (ROOT / "worker.py").read_text()
 
 
 def send(run, *tasks, **options):
@@ -128,6 +132,18 @@ def test_rabbitmqctl_counts_ready_and_unacknowledged(run, broker, vhost):
     shows(1, 1)
     worker.kill()
     shows(2, 0)
+
+
+def test_the_readme_s_thread_answers_heartbeats_while_it_computes(run, url, tmp_path):
+    """The broker gives up a client that is silent for two heartbeats; the task is longer."""
+    (snippet,) = re.findall(r"```python\n(import.*?def work.*?)```", README, re.DOTALL)
+    original = re.search(r"def work.*?\n\n\n", WORKER, re.DOTALL).group()
+    (tmp_path / "computing_worker.py").write_text(WORKER.replace(original, f"{snippet}\n\n"))
+    worker = run("computing_worker.py", url=f"{url}?heartbeat=2", cwd=tmp_path)
+    send(run, "compute.......", "next")
+    worker.wait_for("Done", count=2)
+    assert received(worker) == ["compute.......", "next"]
+    assert worker.stderr == []
 
 
 def test_queue_on_the_wire(run, broker, vhost):
