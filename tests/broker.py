@@ -177,7 +177,7 @@ class LocalBroker(Broker):
         ports = self.folder / "ports.json"
         if not ports.exists():
             ports.write_text(json.dumps([free_port(), free_port()]))
-        distribution_port, epmd_port = json.loads(ports.read_text())
+        distribution_port, self.epmd_port = json.loads(ports.read_text())
         self.env = {
             **{name: os.environ[name] for name in os.environ if "RABBITMQ" not in name},
             "HOME": str(self.folder),  # where Erlang keeps its cookie
@@ -187,7 +187,7 @@ class LocalBroker(Broker):
             "RABBITMQ_DIST_PORT": str(distribution_port),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ("-kernel inet_dist_use_interface {127,0,0,1}"),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
-            "ERL_EPMD_PORT": str(epmd_port),
+            "ERL_EPMD_PORT": str(self.epmd_port),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
             "RABBITMQ_LOG_BASE": str(self.folder / "log"),
             "RABBITMQ_CONFIG_FILE": str(self.folder / "rabbitmq.conf"),
@@ -227,24 +227,28 @@ class LocalBroker(Broker):
 
         wait_until(started, f"RabbitMQ's start; its output is in {log}")
 
+    def runs(self):
+        """Tell whether the node runs, whichever process has started it."""
+        return listens(self.epmd_port)  # Erlang's port mapper comes and goes with the node
+
     def stop(self):
-        """Stop the node in good order, and what Erlang leaves behind."""
-        if listens(self.amqp_port):
+        """Stop the node in good order, whichever process has started it."""
+        if self.runs():
             self.rabbitmqctl("shutdown")
-        self._reap()
-        epmd = shutil.which("epmd") or command("epmd")
-        subprocess.run([epmd, "-kill"], env=self.env, capture_output=True, check=False)
+        self._clear_up()
 
     def kill(self):
         """Cut the node's power: SIGKILL to all its processes."""
         os.killpg(self.process.pid, signal.SIGKILL)
-        self._reap()
         wait_until(lambda: not listens(self.amqp_port), "the killed node's port to close")
+        self._clear_up()
 
-    def _reap(self):
+    def _clear_up(self):
         if self.process:
             self.process.wait(30)
             self.process = None
+        epmd = shutil.which("epmd") or command("epmd")
+        subprocess.run([epmd, "-kill"], env=self.env, capture_output=True, check=False)
 
     def destroy(self):
         """Stop the node and delete its folder."""
@@ -300,6 +304,10 @@ class DockerBroker(Broker):
         """Start the container, with the data it had, and wait until it serves clients."""
         self.compose("up", "--wait")
         wait_until(self.answers, "RabbitMQ's start in the container")
+
+    def runs(self):
+        """Tell whether the container runs, whichever process has started it."""
+        return bool(self.compose("ps", "--quiet"))
 
     def stop(self):
         """Stop the broker in good order and remove its container, but not the volume."""
@@ -434,7 +442,9 @@ def main():
     parser.add_argument("action", choices=["start", "stop", "queues"])
     action = parser.parse_args().action
     broker = learners_broker()
-    if action == "queues":
+    if action != "start" and not broker.runs():
+        say("The broker is not running. Start it: make broker")
+    elif action == "queues":
         columns = ["name", "messages_ready", "messages_unacknowledged"]
         print(broker.rabbitmqctl("list_queues", *columns), end="")
     elif action == "stop":
