@@ -22,8 +22,8 @@ def main():
     channel.exchange_declare(exchange="logs", exchange_type="fanout")
     channel.confirm_delivery()
     channel.basic_publish(exchange="logs", routing_key="", body=os.fsencode(message))
-    print(f" [x] Sent {message}")
     connection.close()
+    print(f" [x] Sent {message}")
 
 
 def connect():

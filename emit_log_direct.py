@@ -24,8 +24,8 @@ def main():
     channel.basic_publish(
         exchange="direct_logs", routing_key=os.fsencode(severity), body=os.fsencode(message)
     )
-    print(f" [x] Sent {severity}:{message}")
     connection.close()
+    print(f" [x] Sent {severity}:{message}")
 
 
 def connect():

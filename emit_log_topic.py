@@ -24,8 +24,8 @@ def main():
     channel.basic_publish(
         exchange="topic_logs", routing_key=os.fsencode(topic), body=os.fsencode(message)
     )
-    print(f" [x] Sent {topic}:{message}")
     connection.close()
+    print(f" [x] Sent {topic}:{message}")
 
 
 def connect():

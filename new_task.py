@@ -29,8 +29,8 @@ def main():
         properties=pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent),
         mandatory=True,
     )
-    print(f" [x] Sent {message}")
     connection.close()
+    print(f" [x] Sent {message}")
 
 
 def connect():

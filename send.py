@@ -22,8 +22,8 @@ def main():
     channel.confirm_delivery()
     # The default exchange, "", delivers to the queue that the routing key names.
     channel.basic_publish(exchange="", routing_key="hello", body="Hello World!")
-    print(" [x] Sent 'Hello World!'")
     connection.close()
+    print(" [x] Sent 'Hello World!'")
 
 
 def connect():

@@ -5,6 +5,8 @@ that restart or kill a broker share another, `own_broker`. With pytest-xdist the
 started once, by the process that hands the tests out.
 """
 
+import os
+import random
 import uuid
 
 import pika
@@ -16,6 +18,8 @@ SHARED = pytest.StashKey()
 
 
 def pytest_configure(config):
+    # Set here, so that every process of pytest-xdist inherits the same.
+    os.environ.setdefault("SOAK_SEED", str(random.randrange(10**6)))
     if hasattr(config, "workerinput"):
         config.stash[SHARED] = Broker.of(config.workerinput["broker"])
     elif not config.option.collectonly:
@@ -26,6 +30,10 @@ def pytest_configure(config):
             config.stash[SHARED] = broker
         except (BrokerError, TimeoutError) as error:
             pytest.exit(str(error), returncode=1)
+
+
+def pytest_report_header():
+    return f"soak test: SOAK_SEED={os.environ['SOAK_SEED']}"
 
 
 @pytest.hookimpl(optionalhook=True)
