@@ -11,8 +11,11 @@ import uuid
 
 import pika
 import pytest
+import trustme
 from broker import Broker, BrokerError, kind, say
 from terminal import Terminal
+
+pytest.register_assert_rewrite("faults")
 
 SHARED = pytest.StashKey()
 
@@ -53,9 +56,20 @@ def broker(request):
 
 
 @pytest.fixture(scope="session")
-def own_broker():
-    """A broker that may be restarted and killed; mark its tests with xdist_group("own_broker")."""
-    with kind()() as broker:
+def own_broker(tmp_path_factory):
+    """A broker that may be restarted and killed; mark its tests with xdist_group("own_broker").
+
+    It serves amqps:// too, at localhost and `tls_port`, with a certificate of a CA that is made
+    here and nobody trusts; the CA's own is in the file `tls / "ca.pem"`.
+    """
+    folder = tmp_path_factory.mktemp("tls")
+    folder.chmod(0o755)  # in a container, another user reads it
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(folder / "ca.pem")
+    certificate = authority.issue_cert("localhost")
+    certificate.private_key_pem.write_to_path(folder / "server.key")
+    certificate.cert_chain_pems[0].write_to_path(folder / "server.pem")
+    with kind()(tls=folder) as broker:
         yield broker
 
 

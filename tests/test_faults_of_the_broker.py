@@ -1,0 +1,437 @@
+"""What happens to the broker, or on the way to it, and what every script makes of it."""
+
+import socket
+import time
+import uuid
+
+import pika
+import pytest
+import requests
+from broker import free_port, wait_until
+from faults import (
+    CONSUMERS,
+    EXAMPLES,
+    LESSONS,
+    NAMES,
+    PRODUCERS,
+    READY,
+    SECRET,
+    for_each,
+    gives_up,
+    goes_on,
+    works,
+)
+from terminal import Terminal
+
+# The tests that stop, kill or starve a broker form two groups, so that two can do so at a time.
+OWN_BROKER = pytest.mark.xdist_group("own_broker")
+SECOND_OWN_BROKER = pytest.mark.xdist_group("second_own_broker")
+
+# A "/" in a password must be written %2F. Without that, the URL has another host, or none.
+MALFORMED = [
+    f"amqp://guest:pass/{SECRET}@127.0.0.1",
+    f"amqp://guest:1234/{SECRET}@127.0.0.1",
+    f"http://guest:{SECRET}@127.0.0.1:15672/",  # the management page
+]
+MORE_MALFORMED = [
+    f"amqp://guest:pass#{SECRET}@127.0.0.1",
+    f"amqp://guest:1234?{SECRET}@127.0.0.1",
+    "amqp://guest@127.0.0.1",
+    f"amqp://guest:{SECRET}@127.0.0.1:port",
+    f"amqp://guest:{SECRET}@127.0.0.1:99999",
+    f"amqp://guest:{SECRET}@127.0.0.1/%2F?heartbeat=soon",
+    f"amqp://guest:{SECRET}@127.0.0.1:1,amqp://guest:pass/{SECRET}@127.0.0.1",
+    "localhost",
+    "localhost:5672",
+]
+
+
+@pytest.fixture
+def start():
+    """Start a script at any URL: start("worker.py", url=...)."""
+    terminals = []
+
+    def start(*script, **options):
+        terminals.append(Terminal(*script, **options))
+        return terminals[-1]
+
+    yield start
+    for terminal in terminals:
+        terminal.__exit__()
+
+
+@pytest.fixture
+def user(broker, vhost):
+    """Make a user with few permissions in the virtual host, and return the URL to use."""
+    names = []
+
+    def user(**permissions):
+        name = f"user-{uuid.uuid4().hex[:8]}"
+        names.append(name)
+        broker.api("PUT", "users", name, json={"password": SECRET, "tags": ""})
+        if permissions:
+            everything = {"configure": ".*", "write": ".*", "read": ".*"}
+            broker.api("PUT", "permissions", vhost, name, json={**everything, **permissions})
+        return broker.url(vhost, name, SECRET)
+
+    yield user
+    for name in names:
+        broker.api("DELETE", "users", name)
+
+
+# No broker at the address
+
+
+@for_each(PRODUCERS)
+def test_no_broker_ends_a_producer_at_once(start, script):
+    port = free_port()
+    producer = start(*script, url=f"amqp://guest:{SECRET}@127.0.0.1:{port}")
+    gives_up(producer, f"127.0.0.1:{port}", "make broker", seconds=5)
+
+
+def test_no_broker_makes_consumers_wait_a_little_longer_each_time(start):
+    port = free_port()
+    times = {script: [] for script in CONSUMERS}
+    consumers = [
+        start(
+            *script,
+            url=f"amqp://guest:{SECRET}@127.0.0.1:{port}",
+            on_line=lambda *_, script=script: times[script].append(time.monotonic()),
+        )
+        for script in CONSUMERS
+    ]
+    for script, consumer in zip(CONSUMERS, consumers):
+        sentence = consumer.wait_for(f"127.0.0.1:{port}", count=5, stream="stderr", seconds=40)
+        goes_on(consumer)
+        assert "make broker" in sentence
+        assert consumer.stdout == []
+        pauses = [after - before for before, after in zip(times[script], times[script][1:])]
+        assert 0.5 < pauses[0] < pauses[1] - 0.5 < pauses[2] - 1, pauses
+        assert max(pauses) < 8, pauses
+
+
+@for_each(EXAMPLES)
+def test_a_host_that_does_not_exist(start, script):
+    terminal = start(*script, url=f"amqp://guest:{SECRET}@no-such-host.invalid")
+    if script in PRODUCERS:
+        gives_up(terminal, "no-such-host.invalid:5672")
+    else:
+        terminal.wait_for("no-such-host.invalid:5672", count=2, stream="stderr", seconds=20)
+        goes_on(terminal)
+
+
+@for_each(PRODUCERS + CONSUMERS)
+def test_only_the_last_of_three_brokers_is_there(run, url, script):
+    terminal = run(
+        *script, url=f"amqp://no-such-host.invalid, amqp://127.0.0.1:{free_port()},{url}"
+    )
+    if script == ("rpc_client.py",):
+        terminal.wait_for("Requesting")
+    elif script in PRODUCERS:
+        assert terminal.wait() == 0, terminal
+        assert terminal.stderr == []
+    else:
+        terminal.wait_for(READY)
+        goes_on(terminal)
+
+
+def test_a_port_that_accepts_and_never_answers(run, url, start):
+    """pika gives such a broker fifteen seconds. All scripts wait for them at the same time."""
+    with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
+        port = silent.getsockname()[1]
+        address = f"amqp://guest:{SECRET}@127.0.0.1:{port}"
+        producers = [start(*script, url=address) for script in PRODUCERS]
+        consumers = [start(*script, url=address) for script in CONSUMERS]
+        sender, receiver = run("send.py", url=f"{address},{url}"), run("receive.py", url=url)
+        receiver_2 = run("receive_logs.py", url=f"{address},{url}")
+        for producer in producers:
+            gives_up(producer, f"127.0.0.1:{port}", seconds=30)
+        for consumer in consumers:
+            consumer.wait_for(f"127.0.0.1:{port}", stream="stderr", seconds=30)
+            goes_on(consumer)
+        assert sender.wait(30) == 0, sender
+        receiver.wait_for("Received Hello World!")
+        receiver_2.wait_for("Waiting", seconds=30)
+
+
+# The broker refuses
+
+
+@for_each(PRODUCERS + CONSUMERS)
+def test_login_refused(start, broker, script):
+    terminal = start(*script, url=broker.url("/", "guest", SECRET))
+    gives_up(terminal, f"127.0.0.1:{broker.amqp_port}", "ACCESS_REFUSED", "Login was refused")
+
+
+@for_each(PRODUCERS + CONSUMERS)
+def test_unknown_vhost(start, broker, script):
+    terminal = start(*script, url=broker.url("nowhere"))
+    gives_up(terminal, f"127.0.0.1:{broker.amqp_port}", "NOT_ALLOWED", "nowhere")
+
+
+@for_each(EXAMPLES)
+def test_a_vhost_that_the_user_may_not_enter(start, user, vhost, script):
+    gives_up(start(*script, url=user()), "NOT_ALLOWED", vhost)
+
+
+@for_each(PRODUCERS + CONSUMERS)
+def test_no_permission_to_declare(start, user, script):
+    gives_up(start(*script, url=user(configure="^$")), "ACCESS_REFUSED", NAMES[script[0]])
+
+
+@for_each(PRODUCERS)
+def test_no_permission_to_publish(start, user, script):
+    """The broker tells by closing the channel after the message: "Sent" must wait for it."""
+    url = user(write="^$")
+    exchange = NAMES[script[0]] if "log" in script[0] else "amq.default"
+    gives_up(start(*script, url=url), "ACCESS_REFUSED", f"exchange '{exchange}'")
+
+
+@for_each(CONSUMERS)
+def test_no_permission_to_consume(start, user, script):
+    gives_up(start(*script, url=user(read="^$")), "ACCESS_REFUSED", NAMES[script[0]])
+
+
+def test_no_permission_to_answer(start, user, channel):
+    """The request goes back to the queue, for a server that may."""
+    server = start("rpc_server.py", url=user(write="^$"))
+    server.wait_for("Awaiting")
+    channel.basic_publish("", "rpc_queue", "3", pika.BasicProperties(reply_to="somewhere"))
+    gives_up(server, "ACCESS_REFUSED", "amq.default")
+    wait_until(lambda: channel.basic_get("rpc_queue")[0], "the request in the queue", 15)
+
+
+@for_each(PRODUCERS + CONSUMERS)
+def test_malformed_urls(start, script):
+    urls = MALFORMED + (MORE_MALFORMED if script in EXAMPLES else [])
+    for terminal in [start(*script, url=malformed) for malformed in urls]:
+        assert "1234" not in gives_up(terminal, "AMQP_URL", seconds=10)
+
+
+@for_each(EXAMPLES)
+def test_a_password_with_an_at_sign(start, broker, script):
+    """Python takes the last @ for the end of the password, so that this one may only be wrong."""
+    gives_up(start(*script, url=broker.url("/", "guest", f"pass@{SECRET}")))
+
+
+@for_each(PRODUCERS + CONSUMERS)
+def test_it_exists_with_other_properties(run, channel, script):
+    name = NAMES[script[0]]
+    if "logs" in name:
+        channel.exchange_declare(name, "headers")
+        what = "'type'"
+    else:
+        channel.queue_declare(name, durable=True, arguments={"x-queue-type": "classic"})
+        what = "x-queue-type"
+    gives_up(run(*script), "PRECONDITION_FAILED", f"'{name}'", what, "Delete it")
+
+
+@pytest.mark.parametrize("script", ["send.py", "new_task.py"])
+def test_the_broker_confirms_no_message_that_it_refuses(run, broker, vhost, script):
+    """A queue that is full, and refuses what is too much, says so by a negative confirm."""
+    full = {"pattern": "", "definition": {"max-length": 1, "overflow": "reject-publish"}}
+    broker.api("PUT", "policies", vhost, "full", json=full)
+    for _ in range(10):  # quorum queues take some more
+        sender = run(script)
+        if sender.wait() != 0:
+            break
+    gives_up(sender)
+
+
+# amqps://
+
+
+@SECOND_OWN_BROKER
+def test_a_trusted_certificate(start, own_broker):
+    own_broker.add_vhost("amqps")
+    url = f"amqps://guest:guest@localhost:{own_broker.tls_port}/amqps"
+    trusted = {"SSL_CERT_FILE": str(own_broker.tls / "ca.pem")}
+    consumers = [start(*script, url=url, env=trusted) for script in CONSUMERS]
+    for lesson, consumer in zip(LESSONS, consumers):
+        consumer.wait_for(READY)
+        works(lambda *script, url: start(*script, url=url, env=trusted), url, lesson, consumer)
+        assert consumer.stderr == []
+
+
+@SECOND_OWN_BROKER
+def test_a_certificate_of_an_unknown_authority(start, own_broker):
+    url = f"amqps://guest:{SECRET}@localhost:{own_broker.tls_port}"
+    for terminal in [start(*script, url=url) for script in PRODUCERS + CONSUMERS]:
+        gives_up(terminal, f"localhost:{own_broker.tls_port}", "CERTIFICATE_VERIFY_FAILED")
+
+
+@SECOND_OWN_BROKER
+def test_a_certificate_for_another_host(start, own_broker):
+    trusted = {"SSL_CERT_FILE": str(own_broker.tls / "ca.pem")}
+    url = f"amqps://guest:{SECRET}@127.0.0.1:{own_broker.tls_port}"
+    for terminal in [start(*script, url=url, env=trusted) for script in EXAMPLES]:
+        gives_up(terminal, f"127.0.0.1:{own_broker.tls_port}", "CERTIFICATE_VERIFY_FAILED")
+
+
+# The connection drops
+
+
+def test_connections_closed_by_the_operator(run, url, broker, vhost):
+    """Three times: after a success the pauses begin anew, so that none grows long."""
+    times = [[] for _ in CONSUMERS]
+    consumers = [
+        run(*script, on_line=lambda *_, times=times[n]: times.append(time.monotonic()))
+        for n, script in enumerate(CONSUMERS)
+    ]
+    for closed in range(4):
+        for consumer in consumers:
+            consumer.wait_for(READY, count=closed + 1, seconds=30)
+        if closed == 3:
+            break
+        broker.rabbitmqctl("close_all_connections", "--vhost", vhost, "the operator's wish")
+        for consumer in consumers:
+            consumer.wait_for("the operator's wish", count=closed + 1, stream="stderr", seconds=30)
+    for lesson, consumer, seen in zip(LESSONS, consumers, times):
+        goes_on(consumer)
+        assert len(consumer.stderr) == 3, consumer
+        # Its lines are: ready, closed, ready, closed, ready, closed, ready.
+        assert seen[6] - seen[5] < 4, "the pause has grown"
+        works(run, url, lesson, consumer)
+
+
+def test_a_client_s_connection_closed_by_the_operator(run, broker, vhost):
+    client = run("rpc_client.py")
+    client.wait_for("Requesting")
+    broker.rabbitmqctl("close_all_connections", "--vhost", vhost, "the operator's wish")
+    gives_up(client, "the operator's wish")
+
+
+@pytest.mark.parametrize(
+    "lesson", [LESSONS[0], LESSONS[1], LESSONS[5]], ids=["receive.py", "worker.py", "rpc_server.py"]
+)
+def test_the_queue_deleted_under_a_consumer(run, url, channel, lesson):
+    script = lesson[0]
+    consumer = run(*script)
+    consumer.wait_for(READY)
+    channel.queue_delete(NAMES[script[0]])
+    consumer.wait_for(READY, count=2)
+    goes_on(consumer)
+    works(run, url, lesson, consumer)
+
+
+@OWN_BROKER
+def test_the_broker_is_stopped_and_started_again(start, own_broker):
+    url = own_broker.add_vhost("stopped")
+    consumers = [start(*script, url=url) for script in CONSUMERS]
+    for consumer in consumers:
+        consumer.wait_for(READY)
+    own_broker.stop()
+    for consumer in consumers:
+        consumer.wait_for(f"127.0.0.1:{own_broker.amqp_port}", stream="stderr", seconds=30)
+        goes_on(consumer)
+    own_broker.start()
+    for lesson, consumer in zip(LESSONS, consumers):
+        consumer.wait_for(READY, count=2, seconds=30)
+        works(start, url, lesson, consumer)
+        goes_on(consumer)
+
+
+@OWN_BROKER
+def test_the_broker_is_killed_under_everybody(start, own_broker):
+    """The producers are caught when they have sent their message, and wait for the confirm."""
+    url = own_broker.add_vhost("killed")
+    late = own_broker.add_vhost("late")
+    consumers = [start(*script, url=url) for script in CONSUMERS]
+    for consumer in consumers:
+        consumer.wait_for(READY)
+    own_broker.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
+    producers = [start(*script, url=url) for script in PRODUCERS]
+    until_blocked(own_broker, "killed", len(producers))
+    own_broker.kill()
+    for producer in producers:
+        gives_up(producer)
+    for consumer in consumers:
+        consumer.wait_for(f"127.0.0.1:{own_broker.amqp_port}", stream="stderr", seconds=30)
+        goes_on(consumer)
+    late_consumers = [start(*script, url=late) for script in CONSUMERS]
+    for consumer in late_consumers:
+        consumer.wait_for(f"127.0.0.1:{own_broker.amqp_port}", stream="stderr", seconds=30)
+    own_broker.start()
+    for lesson, consumer, late_consumer in zip(LESSONS, consumers, late_consumers):
+        consumer.wait_for(READY, count=2, seconds=30)
+        works(start, url, lesson, consumer)
+        late_consumer.wait_for(READY, seconds=30)
+        works(start, late, lesson, late_consumer)
+        goes_on(consumer)
+        goes_on(late_consumer)
+
+
+# The broker blocks publishers
+
+
+def until_blocked(broker, vhost, count):
+    """Wait until `count` connections of the virtual host have published, and are blocked for it."""
+
+    def blocked():
+        table = broker.rabbitmqctl("-q", "list_connections", "vhost", "state")
+        return [line.split() for line in table.splitlines()].count([vhost, "blocked"]) >= count
+
+    wait_until(blocked, f"{count} blocked connections", 30, interval=0.2)
+
+
+def alarmed(broker):
+    """Tell whether a memory or disk alarm is in effect."""
+    try:
+        broker.api("GET", "health", "checks", "alarms")
+    except requests.HTTPError:
+        return True
+    return False
+
+
+@SECOND_OWN_BROKER
+def test_the_broker_is_short_of_memory(start, own_broker):
+    """The alarm blocks those who publish, and nobody else. A server is blocked by its answer."""
+    url = own_broker.add_vhost("alarm")
+    for script in [("send.py",), ("new_task.py", "sent before")]:
+        assert start(*script, url=url).wait() == 0
+    early_client = start("rpc_client.py", url=url)
+    early_client.wait_for("Requesting")
+    idle = [start(*script, url=url) for script in CONSUMERS if "logs" in script[0]]
+    for consumer in idle:
+        consumer.wait_for(READY)
+    own_broker.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
+    try:
+        wait_until(lambda: alarmed(own_broker), "the memory alarm", 30)
+        began = time.monotonic()
+        producers = [start(*script, url=url) for script in PRODUCERS]
+        receiver, worker = start("receive.py", url=url), start("worker.py", url=url)
+        receiver.wait_for("Received Hello World!")
+        worker.wait_for("Received sent before")
+        worker.wait_for("Done")
+        for producer in producers:
+            gives_up(producer, "short of memory", seconds=20)
+        assert time.monotonic() - began < 15
+        server = start("rpc_server.py", url=url)
+        server.wait_for("Awaiting")
+        consumers = [receiver, worker, *idle, server]
+        for consumer in consumers:
+            goes_on(consumer)
+            assert consumer.stderr == []
+    finally:
+        own_broker.rabbitmqctl("set_vm_memory_high_watermark", "0.6")
+    wait_until(lambda: not alarmed(own_broker), "the end of the alarm", 30)
+    for lesson in LESSONS:
+        (consumer,) = [each for each in consumers if each.script == lesson[0]]
+        works(start, url, lesson, consumer)
+        assert consumer.stderr == []
+
+
+@SECOND_OWN_BROKER
+def test_producers_closed_while_the_broker_is_short_of_disk_space(start, own_broker):
+    """They have sent the message, and the broker has not confirmed it: it is not "Sent"."""
+    url = own_broker.add_vhost("blocked")
+    own_broker.rabbitmqctl("set_disk_free_limit", "1000000GB")
+    try:
+        wait_until(lambda: alarmed(own_broker), "the disk alarm", 30)
+        producers = [start(*script, url=url) for script in PRODUCERS]
+        until_blocked(own_broker, "blocked", len(producers))
+        own_broker.rabbitmqctl("close_all_connections", "--vhost", "blocked", "operator's wish")
+        for producer in producers:
+            gives_up(producer, "operator's wish")
+    finally:
+        own_broker.rabbitmqctl("set_disk_free_limit", "50MB")
