@@ -89,18 +89,27 @@ def url(broker, vhost):
 
 
 @pytest.fixture
-def run(url):
-    """Start a script in a terminal: run("worker.py"); what still runs in the end is killed."""
+def start():
+    """Start a script in a terminal: start("worker.py", url=...). In the end it is killed."""
     terminals = []
 
-    def run(*script, **options):
-        terminal = Terminal(*script, **{"url": url, **options})
-        terminals.append(terminal)
-        return terminal
+    def start(*script, **options):
+        terminals.append(Terminal(*script, **options))
+        return terminals[-1]
 
-    yield run
+    yield start
     for terminal in terminals:
         terminal.__exit__()
+
+
+@pytest.fixture
+def run(start, url):
+    """Start a script that uses the fresh virtual host: run("worker.py")."""
+
+    def run(*script, **options):
+        return start(*script, **{"url": url, **options})
+
+    return run
 
 
 @pytest.fixture

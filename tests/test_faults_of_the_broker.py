@@ -21,7 +21,6 @@ from faults import (
     goes_on,
     works,
 )
-from terminal import Terminal
 
 # The tests that stop, kill or starve a broker form two groups, so that two can do so at a time.
 OWN_BROKER = pytest.mark.xdist_group("own_broker")
@@ -44,20 +43,6 @@ MORE_MALFORMED = [
     "localhost",
     "localhost:5672",
 ]
-
-
-@pytest.fixture
-def start():
-    """Start a script at any URL: start("worker.py", url=...)."""
-    terminals = []
-
-    def start(*script, **options):
-        terminals.append(Terminal(*script, **options))
-        return terminals[-1]
-
-    yield start
-    for terminal in terminals:
-        terminal.__exit__()
 
 
 @pytest.fixture

@@ -1,0 +1,359 @@
+"""Leaving, tasks that are interrupted, and requests and replies that are not as they should be."""
+
+import signal
+import socket
+import sys
+
+import pika
+import pytest
+from broker import free_port, wait_until
+from faults import CONSUMERS, READY, SOON, for_each, gives_up, leaves
+from test_6_rpc import REPLY_QUEUE, ask, get
+
+
+def unacknowledged(broker, vhost, queue):
+    """The number of messages that consumers of a queue hold, as rabbitmqctl tells it."""
+    columns = ["name", "messages_unacknowledged"]
+    table = broker.rabbitmqctl("-q", "list_queues", "-p", vhost, "--no-table-headers", *columns)
+    return int(dict(map(str.split, table.splitlines()))[queue])
+
+
+def is_empty(channel, queue):
+    """Tell whether no message of a queue waits for a consumer."""
+    return channel.queue_declare(queue, passive=True).method.message_count == 0
+
+
+# Leaving
+
+
+@for_each(CONSUMERS)
+def test_ctrl_c(run, script):
+    consumer = run(*script)
+    consumer.wait_for(READY)
+    leaves(consumer)
+    assert consumer.stderr == [" [!] Interrupted"]
+
+
+@for_each(CONSUMERS)
+def test_sigterm(run, script):
+    consumer = run(*script)
+    consumer.wait_for(READY)
+    consumer.process.terminate()
+    assert consumer.wait(SOON) in (0, -signal.SIGTERM)
+    assert "Traceback" not in repr(consumer)
+
+
+@for_each(CONSUMERS)
+def test_ctrl_c_without_a_broker(start, script):
+    """From the third line on it pauses for several seconds: it is asleep when it is interrupted."""
+    consumer = start(*script, url=f"amqp://127.0.0.1:{free_port()}")
+    consumer.wait_for("127.0.0.1", count=3, stream="stderr")
+    leaves(consumer)
+
+
+@for_each(CONSUMERS)
+def test_ctrl_c_while_connecting(start, script):
+    """... to a port that accepts, and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        consumer = start(*script, url=f"amqp://127.0.0.1:{silent.getsockname()[1]}")
+        silent.settimeout(15)
+        with silent.accept()[0] as connection:
+            assert connection.recv(4) == b"AMQP"
+            leaves(consumer)
+
+
+def test_ctrl_c_of_a_client_that_waits(run, channel):
+    client = run("rpc_client.py")
+    client.wait_for("Requesting")
+    get(channel, "rpc_queue")
+    client.press_ctrl_c()
+    assert client.wait(SOON) == 1
+    assert client.stderr == [" [!] Interrupted"]
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_leaving_in_the_middle_of_a_task(run, channel, number):
+    """The task is a long one, so that the worker cannot have waited for its end."""
+    worker = run("worker.py")
+    assert run("new_task.py", "long" + "." * 60).wait() == 0
+    worker.wait_for("Received")
+    worker.process.send_signal(number)
+    assert worker.wait(SOON) == (0 if number == signal.SIGINT else -signal.SIGTERM)
+    assert "Traceback" not in repr(worker)
+    assert " [x] Done" not in worker.stdout
+    method, _, body = get(channel, "task_queue")
+    assert body == b"long" + b"." * 60
+    assert method.redelivered
+
+
+# Tasks
+
+
+def test_a_task_longer_than_the_heartbeat_is_done_once(run, url, broker, vhost, channel):
+    """The broker gives up a connection that is silent for two heartbeats. The idle may not be."""
+    consumers = [run(*script, url=f"{url}?heartbeat=2") for script in CONSUMERS]
+    for consumer in consumers:
+        consumer.wait_for(READY)
+    assert run("new_task.py", "long.......").wait() == 0
+    worker = consumers[CONSUMERS.index(("worker.py",))]
+    worker.wait_for("Done")
+    wait_until(lambda: unacknowledged(broker, vhost, "task_queue") == 0, "the acknowledgement", 15)
+    assert is_empty(channel, "task_queue")
+    assert worker.stdout[1:] == [" [x] Received long.......", " [x] Done"]
+    assert [consumer.stderr for consumer in consumers] == [[]] * len(CONSUMERS)
+
+
+def test_the_connection_closed_in_the_middle_of_a_task(run, broker, vhost):
+    """The broker gives the task to the next who asks, which is the same worker once more."""
+    worker = run("worker.py")
+    assert run("new_task.py", "important....").wait() == 0
+    worker.wait_for("Received")
+    broker.rabbitmqctl("close_all_connections", "--vhost", vhost, "the operator's wish")
+    worker.wait_for("Received", count=2)
+    worker.wait_for("Done")
+    wait_until(lambda: unacknowledged(broker, vhost, "task_queue") == 0, "the acknowledgement", 15)
+    assert worker.stdout.count(" [x] Done") == 1
+    assert len(worker.stderr) == 1
+    assert "the operator's wish" in worker.stderr[0]
+
+
+# Requests
+
+
+NOT_ALLOWED = [
+    b"",
+    b"thirty",
+    b"-1",
+    b"1001",
+    b"1.5",
+    b"1_0",
+    b"1e2",
+    b"30 ",
+    b"\xff\xfe",
+    "٣".encode(),  # the digit three, in Arabic
+    "²".encode(),  # Python's isdigit() is true, and int() fails
+    b"30\0",
+    b"\x1b]0;evil\a",
+    b"9" * 5000,  # int() refuses to convert as much
+    b"9" * 2**20,
+    b"9" * 9 + b"." * 2**20,
+]
+NOBODY = [
+    {},
+    {"reply_to": "a queue that is gone", "correlation_id": "1"},
+    {"reply_to": "amq.rabbitmq.reply-to.bogus"},
+    {"reply_to": "amq.rabbitmq.reply-to."},
+    {"reply_to": b"\xff\xfe"},
+    {"reply_to": b"a\0b"},
+    {"reply_to": "r" * 255, "correlation_id": "c" * 255},
+    {"reply_to": "rpc_queue"},
+]
+
+
+@pytest.fixture
+def servers(run):
+    """Two servers: a request that ends one of them would be given to the other next."""
+    servers = [run("rpc_server.py"), run("rpc_server.py")]
+    for server in servers:
+        server.wait_for("Awaiting")
+    yield servers
+    for server in servers:
+        assert server.process.poll() is None, server
+        assert server.stdout.count(" [x] Awaiting RPC requests") == 1, server  # no reconnection
+        assert all(line.startswith(" [!] Refused") for line in server.stderr), server
+        assert all(line.isprintable() and len(line) < 300 for line in server.stderr), server
+
+
+@pytest.fixture
+def answered(channel, servers):
+    """Send a request with a usable reply_to, and return the reply."""
+    replies = channel.queue_declare(**REPLY_QUEUE).method.queue
+
+    def answered(body, correlation_id):
+        ask(channel, body, reply_to=replies, correlation_id=correlation_id)
+        _, properties, answer = get(channel, replies)
+        assert properties.correlation_id == correlation_id
+        return properties, answer
+
+    return answered
+
+
+def test_a_request_that_is_not_allowed_gets_an_error(answered):
+    """The error is no number, and no port takes its beginning for one."""
+    for number, body in enumerate(NOT_ALLOWED):
+        properties, answer = answered(body, f"bad {number}")
+        assert properties.type == "error", body[:20]
+        assert answer.strip()[:1].isalpha(), body[:20]
+        with pytest.raises(ValueError, match="invalid literal"):
+            int(answer)
+        properties, answer = answered(b"10", f"good {number}")
+        assert properties.type != "error"
+        assert answer == b"55"
+
+
+def test_the_largest_request_is_answered(answered):
+    a, b = 0, 1
+    for _ in range(1000):
+        a, b = b, a + b
+    assert int(answered(b"1000", "the largest")[1]) == a
+
+
+@pytest.mark.parametrize("body", [b"5", b"thirty"])
+def test_a_request_whose_sender_cannot_be_answered(channel, answered, body):
+    for number, properties in enumerate(NOBODY):
+        ask(channel, body, **properties)
+        # One for each server.
+        assert answered(b"10", f"good {number}")[1] == b"55", properties
+        assert answered(b"10", f"good {number} again")[1] == b"55", properties
+    wait_until(lambda: is_empty(channel, "rpc_queue"), "the end of the requests", 15)
+
+
+def test_a_correlation_id_that_is_not_utf_8(answered):
+    assert answered(b"10", b"\xff\xfe")[1] == b"55"
+
+
+def test_a_client_that_has_left(servers, channel, url, answered):
+    with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+        leaver = connection.channel()
+        gone = leaver.queue_declare(**REPLY_QUEUE).method.queue
+    ask(channel, b"30", reply_to=gone)
+    assert answered(b"10", "1")[1] == b"55"
+
+
+def test_direct_reply_to(servers, channel):
+    """Clients of other languages may use this pseudo-queue for the replies."""
+    answers = []
+    channel.basic_consume(
+        "amq.rabbitmq.reply-to", lambda *delivery: answers.append(delivery[-1]), auto_ack=True
+    )
+    for body in (b"10", b"thirty"):
+        ask(channel, body, reply_to="amq.rabbitmq.reply-to")
+    wait_until(
+        lambda: channel.connection.process_data_events(0.1) or len(answers) == 2, "two answers", 15
+    )
+    assert b"55" in answers
+    assert any(answer.startswith(b"error") for answer in answers)
+
+
+def test_requests_are_answered_in_order(run, channel):
+    replies = channel.queue_declare(**REPLY_QUEUE).method.queue
+    run("rpc_server.py").wait_for("Awaiting")
+    for number in range(20):
+        ask(channel, b"1", reply_to=replies, correlation_id=str(number))
+    answers = [get(channel, replies)[1].correlation_id for _ in range(20)]
+    assert answers == [str(number) for number in range(20)]
+
+
+# Replies
+
+
+@pytest.fixture
+def request_of(channel):
+    """Wait for the request of a client, and return a function that replies to it."""
+
+    def request_of():
+        _, request, _ = get(channel, "rpc_queue")
+
+        def reply(body, **properties):
+            properties = {"correlation_id": request.correlation_id, **properties}
+            channel.basic_publish("", request.reply_to, body, pika.BasicProperties(**properties))
+
+        return reply
+
+    return request_of
+
+
+def test_replies_to_somebody_else_are_ignored(run, request_of):
+    client = run("rpc_client.py")
+    client.wait_for("Requesting")
+    reply = request_of()
+    reply(b"1", correlation_id=None)
+    reply(b"2", correlation_id="somebody else")
+    reply(b"3", correlation_id=b"\xff\xfe")
+    reply(b"error: 4", correlation_id="somebody else", type="error")
+    reply(b"832040")
+    assert client.wait() == 0, client
+    assert client.stdout[1:] == [" [.] Got 832040"]
+
+
+def test_a_stream_of_replies_to_somebody_else_is_not_endless(run, request_of):
+    """There is always one to look at. The client must look at the clock, too."""
+    code = """
+import rpc_client
+with rpc_client.FibonacciRpcClient() as client:
+    print("Requesting", flush=True)
+    try:
+        client.call(30, timeout=2)
+    except TimeoutError:
+        print("has given up")
+"""
+    client = run("-c", code, command=(sys.executable,))
+    client.wait_for("Requesting")
+    reply = request_of()
+
+    def client_has_ended():
+        for _ in range(100):
+            reply(b"1", correlation_id="somebody else")
+        return client.process.poll() is not None
+
+    wait_until(client_has_ended, "the client's end", 20, interval=0)
+    assert client.wait() == 0, client
+    assert client.stdout[1:] == ["has given up"]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"a number", b"\xff\xfe", b"\x1b]0;evil\a\x9b1A\r\n [x] Sent", "²".encode(), b"1.5"],
+    ids=["empty", "text", "not UTF-8", "controls", "no decimal digit", "no whole number"],
+)
+def test_a_reply_that_is_no_number(run, request_of, body):
+    client = run("rpc_client.py")
+    client.wait_for("Requesting")
+    request_of()(body)
+    assert gives_up(client).isprintable()
+
+
+@pytest.mark.parametrize("body", [b"error: too large", b"5"])
+def test_an_error_reply(run, request_of, body):
+    """What makes it an error is its type, not its text."""
+    client = run("rpc_client.py")
+    client.wait_for("Requesting")
+    request_of()(body, type="error")
+    gives_up(client, body.decode())
+
+
+@pytest.mark.parametrize("n", ["thirty", "-1", "1001", "", "\udcff", "9" * 5000])
+def test_the_server_refuses_the_client(run, n):
+    server = run("rpc_server.py")
+    server.wait_for("Awaiting")
+    assert gives_up(run("rpc_client.py", n)).isprintable()
+    assert run("rpc_client.py", "10").wait() == 0
+    server.wait_for("fib(10)")
+
+
+def test_no_server(run, channel):
+    """One request is left in the queue, and expires. One is taken, and never answered."""
+    clients = [run("rpc_client.py"), run("rpc_client.py")]
+    for client in clients:
+        client.wait_for("Requesting")
+    _, request, _ = get(channel, "rpc_queue")
+    assert 0 < int(request.expiration) <= 10_000
+    for client in clients:
+        gives_up(client, "rpc_server.py", seconds=15)
+    wait_until(lambda: is_empty(channel, "rpc_queue"), "the end of the request", 5)
+
+
+def test_another_server_takes_over(run, broker, vhost):
+    """The first is killed when it has got the request, and has not answered."""
+    first = run("rpc_server.py")
+    first.wait_for("Awaiting")
+    first.process.send_signal(signal.SIGSTOP)
+    client = run("rpc_client.py")
+    client.wait_for("Requesting")
+    wait_until(lambda: unacknowledged(broker, vhost, "rpc_queue") == 1, "the request's way", 10)
+    second = run("rpc_server.py")
+    second.wait_for("Awaiting")
+    first.kill()
+    assert client.wait() == 0, client
+    assert client.stdout[1:] == [" [.] Got 832040"]
+    assert second.stdout[1:] == [" [.] fib(30)"]
