@@ -8,6 +8,7 @@ $ python emit_log_direct.py error Disk full
 """
 
 import os
+import re
 import sys
 
 import pika
@@ -32,10 +33,11 @@ def connect():
     """Connect to the first broker that answers, of the URLs in AMQP_URL (commas between them)."""
     tried = []
     for url in os.environ.get("AMQP_URL", "amqp://localhost").split(","):
+        match = re.fullmatch(r"amqps?://[^/?#]*([/?][^@]*)?", url.strip())
         try:
-            broker = pika.URLParameters(url.strip())
+            broker = pika.URLParameters(match[0])
         except Exception:  # its text could quote the password
-            raise ValueError("AMQP_URL is no amqp://user:password@host:port/vhost") from None
+            raise ValueError("AMQP_URL is no amqp://user:p%40ssword@host:port/vhost") from None
         broker.blocked_connection_timeout = 10  # seconds without memory or disk space
         try:
             return pika.BlockingConnection(broker)

@@ -6,6 +6,7 @@
 
 import contextlib
 import os
+import re
 import sys
 import time
 import uuid
@@ -25,11 +26,9 @@ class FibonacciRpcClient(contextlib.ExitStack):  # has close(), and works in a `
 
     def call(self, n, timeout=10):
         """Return fib(n). Raise TimeoutError after `timeout` seconds, ValueError if refused."""
-        request = pika.BasicProperties(
-            reply_to=self.callback_queue,
-            correlation_id=str(uuid.uuid4()),
-            expiration=str(int(timeout * 1000)),  # milliseconds; later nobody waits for it
-        )
+        request = pika.BasicProperties(reply_to=self.callback_queue)
+        request.correlation_id = str(uuid.uuid4())
+        request.expiration = str(int(timeout * 1000))  # milliseconds; later nobody waits for it
         self.channel.basic_publish("", "rpc_queue", body=str(n), properties=request)
         deadline = time.monotonic() + timeout
         replies = self.channel.consume(self.callback_queue, auto_ack=True, inactivity_timeout=1)
@@ -54,10 +53,11 @@ def connect():
     """Connect to the first broker that answers, of the URLs in AMQP_URL (commas between them)."""
     tried = []
     for url in os.environ.get("AMQP_URL", "amqp://localhost").split(","):
+        match = re.fullmatch(r"amqps?://[^/?#]*([/?][^@]*)?", url.strip())
         try:
-            broker = pika.URLParameters(url.strip())
+            broker = pika.URLParameters(match[0])
         except Exception:  # its text could quote the password
-            raise ValueError("AMQP_URL is no amqp://user:password@host:port/vhost") from None
+            raise ValueError("AMQP_URL is no amqp://user:p%40ssword@host:port/vhost") from None
         broker.blocked_connection_timeout = 10  # seconds without memory or disk space
         try:
             return pika.BlockingConnection(broker)

@@ -51,9 +51,10 @@ def brokers():
     """The brokers that AMQP_URL names: one URL, or several with commas between them."""
     try:
         urls = os.environ.get("AMQP_URL", "amqp://localhost").split(",")
-        return [pika.URLParameters(url.strip()) for url in urls]
+        matches = [re.fullmatch(r"amqps?://[^/?#]*([/?][^@]*)?", url.strip()) for url in urls]
+        return [pika.URLParameters(match[0]) for match in matches]
     except Exception:  # its text could quote the password
-        sys.exit(" [!] AMQP_URL is no amqp://user:password@host:port/vhost")
+        sys.exit(" [!] AMQP_URL is no amqp://user:p%40ssword@host:port/vhost")
 
 
 if __name__ == "__main__":

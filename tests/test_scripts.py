@@ -1,14 +1,12 @@
 """What all twelve scripts have in common: as files, in a terminal, in finding the broker."""
 
 import ast
-import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
-import trustme
-from broker import kind, listens
+from broker import listens
 from terminal import ROOT
 
 PRODUCERS = ["send", "new_task", "emit_log", "emit_log_direct", "emit_log_topic", "rpc_client"]
@@ -134,32 +132,3 @@ def test_several_urls_are_tried_in_turn(run, arguments, url, script):
 def test_without_amqp_url_it_is_localhost(run, script):
     terminal = run(f"{script}.py", *ARGUMENTS.get(script, []), url=None)
     terminal.wait_for(" [!] localhost:5672: ", stream="stderr")
-
-
-@pytest.fixture(scope="session")
-def tls_broker(tmp_path_factory):
-    """A broker with a certificate of a CA made on the spot, and the CA's own certificate."""
-    folder = tmp_path_factory.mktemp("tls")
-    folder.chmod(0o755)
-    authority = trustme.CA()
-    certificate = authority.issue_cert("127.0.0.1", "localhost")
-    authority.cert_pem.write_to_path(folder / "ca.pem")
-    certificate.cert_chain_pems[0].write_to_path(folder / "server.pem")
-    certificate.private_key_pem.write_to_path(folder / "server.key")
-    for file in folder.iterdir():
-        os.chmod(file, 0o644)  # the container's user reads them too
-    with kind()(tls=folder) as broker:
-        yield broker, folder / "ca.pem"
-
-
-@pytest.mark.xdist_group("tls_broker")
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_amqps_trusts_what_the_system_trusts(tls_broker, run, arguments, script):
-    """SSL_CERT_FILE stands for the system's certificates, as OpenSSL lets it do."""
-    broker, ca = tls_broker
-    options = {"url": f"amqps://127.0.0.1:{broker.tls_port}", "env": {"SSL_CERT_FILE": str(ca)}}
-    words = arguments(script, **options)
-    terminal = run(*words, **options)
-    terminal.wait_for(" [")
-    if script in PRODUCERS:
-        assert terminal.wait() == 0, terminal
