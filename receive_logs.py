@@ -49,12 +49,14 @@ def brokers():
 
 if __name__ == "__main__":
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    pause = 0
+    pause, why = 0, None
     for broker in itertools.cycle(brokers()):
         try:
+            if why:
+                print(f" [!] {why}. Next try in {pause} s.", file=sys.stderr)
             time.sleep(pause)
             connection = pika.BlockingConnection(broker)
-            pause = 0
+            pause, why = 0, None
             consume(connection.channel())
             connection.close()
         except (KeyboardInterrupt, BrokenPipeError):
@@ -67,4 +69,3 @@ if __name__ == "__main__":
                 hint = "Delete it (management page)" if "inequivalent" in why else "Check AMQP_URL"
                 sys.exit(f" [!] {why}. {hint}, then start again.")
             pause = min(2 * pause + 1, 5)
-            print(f" [!] {why}. Next try in {pause} s.", file=sys.stderr)

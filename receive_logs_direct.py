@@ -52,12 +52,14 @@ if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(f"Usage: {sys.argv[0]} [info] [warning] [error]")
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    pause = 0
+    pause, why = 0, None
     for broker in itertools.cycle(brokers()):
         try:
+            if why:
+                print(f" [!] {why}. Next try in {pause} s.", file=sys.stderr)
             time.sleep(pause)
             connection = pika.BlockingConnection(broker)
-            pause = 0
+            pause, why = 0, None
             consume(connection.channel())
             connection.close()
         except (KeyboardInterrupt, BrokenPipeError):
@@ -70,4 +72,3 @@ if __name__ == "__main__":
                 hint = "Delete it (management page)" if "inequivalent" in why else "Check AMQP_URL"
                 sys.exit(f" [!] {why}. {hint}, then start again.")
             pause = min(2 * pause + 1, 5)
-            print(f" [!] {why}. Next try in {pause} s.", file=sys.stderr)
