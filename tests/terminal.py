@@ -106,9 +106,8 @@ class Terminal:
 
     def __repr__(self):
         printed = "".join(f"\n    {line}" for line in [*self.stdout, *self.stderr])
-        return (
-            f"{' '.join(self.script)} (exit status {self.process.poll()}), which printed:{printed}"
-        )
+        script = " ".join(self.script).encode(errors="backslashreplace").decode()
+        return f"{script} (exit status {self.process.poll()}), which printed:{printed}"
 
     def __enter__(self):
         return self

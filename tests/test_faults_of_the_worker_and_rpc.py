@@ -45,9 +45,9 @@ def test_sigterm(run, script):
 
 @for_each(CONSUMERS)
 def test_ctrl_c_without_a_broker(start, script):
-    """From the third line on it pauses for several seconds: it is asleep when it is interrupted."""
+    """After the second line it pauses for some seconds: it is asleep when it is interrupted."""
     consumer = start(*script, url=f"amqp://127.0.0.1:{free_port()}")
-    consumer.wait_for("127.0.0.1", count=3, stream="stderr")
+    consumer.wait_for("127.0.0.1", count=2, stream="stderr")
     leaves(consumer)
 
 
