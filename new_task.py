@@ -62,4 +62,5 @@ if __name__ == "__main__":
     except (pika.exceptions.AMQPError, OSError, ValueError) as error:
         reason = getattr(error, "reply_text", str(error))
         hint = ". Delete it (management page) and try again" if "inequivalent" in reason else ""
-        sys.exit(f" [!] {reason}{hint}")
+        print(f" [!] {reason}{hint}", file=sys.stderr)
+        os._exit(1)  # at once: sys.exit would flush a stdout that nobody reads

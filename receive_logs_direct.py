@@ -52,6 +52,7 @@ if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(f"Usage: {sys.argv[0]} [info] [warning] [error]")
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    final = "ACCESS_REFUSED|NOT_ALLOWED|PRECONDITION_FAILED|CERTIFICATE|FRAME_ERROR|TooLong"
     pause, why = 0, None
     for broker in itertools.cycle(brokers()):
         try:
@@ -68,7 +69,7 @@ if __name__ == "__main__":
         except (pika.exceptions.AMQPError, OSError, AMQPConnectorException) as error:
             why = getattr(error, "reply_text", str(error)) or "no RabbitMQ (try: make broker)"
             why = f"{broker.host}:{broker.port}: {why}"
-            if re.search("ACCESS_REFUSED|NOT_ALLOWED|PRECONDITION_FAILED|CERTIFICATE", why):
+            if re.search(final, repr(error)):
                 hint = "Delete it (management page)" if "inequivalent" in why else "Check AMQP_URL"
                 sys.exit(f" [!] {why}. {hint}, then start again.")
             pause = min(2 * pause + 1, 5)

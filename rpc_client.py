@@ -21,7 +21,6 @@ class FibonacciRpcClient(contextlib.ExitStack):  # has close(), and works in a `
         super().__init__()
         self.channel = channel = self.enter_context(connect()).channel()
         channel.queue_declare(queue="rpc_queue", durable=True, arguments={"x-queue-type": "quorum"})
-        # The answers come to a queue of our own, which the broker deletes when we leave.
         self.callback_queue = channel.queue_declare(queue="", exclusive=True).method.queue
 
     def call(self, n, timeout=10):
@@ -77,4 +76,5 @@ if __name__ == "__main__":
     except (pika.exceptions.AMQPError, OSError, ValueError) as error:
         reason = getattr(error, "reply_text", str(error))
         hint = ". Delete it (management page) and try again" if "inequivalent" in reason else ""
-        sys.exit(f" [!] {reason}{hint}")
+        print(f" [!] {reason}{hint}", file=sys.stderr)
+        os._exit(1)  # at once: sys.exit would flush a stdout that nobody reads
