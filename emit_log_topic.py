@@ -56,6 +56,6 @@ if __name__ == "__main__":
         sys.exit(" [!] RabbitMQ takes no messages: it is short of memory or disk space")
     except (pika.exceptions.AMQPError, OSError, ValueError) as error:
         reason = getattr(error, "reply_text", str(error))
-        hint = ". Delete it (management page) and try again" if "inequivalent" in reason else ""
-        print(f" [!] {reason}{hint}", file=sys.stderr)
+        hint = "Delete it (management page), then try" if "inequivalent" in reason else "Try"
+        print(f" [!] {reason}. {hint} again.", file=sys.stderr)
         os._exit(1)  # at once: sys.exit would flush a stdout that nobody reads

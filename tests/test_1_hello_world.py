@@ -29,6 +29,7 @@ def test_producer_first(run, hello):
 
 def test_each_message_is_received_once(run):
     receiver = run("receive.py")
+    receiver.wait_for("Waiting")
     for _ in range(3):
         assert run("send.py").wait() == 0
     receiver.wait_for("Received", count=3)

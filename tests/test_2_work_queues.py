@@ -38,6 +38,7 @@ def task_queue(broker, vhost):
 
 def test_what_the_terminals_show(run):
     worker = run("worker.py")
+    worker.wait_for("Waiting")
     send(run, "First message.")
     worker.wait_for("Done")
     assert worker.stdout == [
@@ -57,6 +58,7 @@ def test_without_arguments(run):
 def test_each_dot_is_a_second_of_work(run):
     times = {}
     worker = run("worker.py", on_line=lambda _, line: times.setdefault(line, time.monotonic()))
+    worker.wait_for("Waiting")
     send(run, "Two seconds..")
     worker.wait_for("Done")
     assert 1.9 < times[" [x] Done"] - times[" [x] Received Two seconds.."] < 4
@@ -98,6 +100,7 @@ def test_fair_dispatch(run):
 
 def test_a_killed_worker_s_task_is_done_by_another(run):
     first = run("worker.py")
+    first.wait_for("Waiting")
     send(run, "important..")
     first.wait_for("Received important..")
     second = run("worker.py")
@@ -110,6 +113,7 @@ def test_a_killed_worker_s_task_is_done_by_another(run):
 
 def test_ctrl_c_in_the_middle_of_a_task(run):
     first = run("worker.py")
+    first.wait_for("Waiting")
     send(run, "important..")
     first.wait_for("Received important..")
     first.press_ctrl_c()
@@ -140,6 +144,7 @@ def test_the_readme_s_thread_answers_heartbeats_while_it_computes(run, url, tmp_
     original = re.search(r"def work.*?\n\n\n", WORKER, re.DOTALL).group()
     (tmp_path / "computing_worker.py").write_text(WORKER.replace(original, f"{snippet}\n\n"))
     worker = run("computing_worker.py", url=f"{url}?heartbeat=2", cwd=tmp_path)
+    worker.wait_for("Waiting")
     send(run, "compute.......", "next")
     worker.wait_for("Done", count=2)
     assert received(worker) == ["compute.......", "next"]

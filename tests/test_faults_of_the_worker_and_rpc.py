@@ -75,6 +75,7 @@ def test_ctrl_c_of_a_client_that_waits(run, channel):
 def test_leaving_in_the_middle_of_a_task(run, channel, number):
     """The task is a long one, so that the worker cannot have waited for its end."""
     worker = run("worker.py")
+    worker.wait_for(READY)
     assert run("new_task.py", "long" + "." * 60).wait() == 0
     worker.wait_for("Received")
     worker.process.send_signal(number)
