@@ -40,18 +40,6 @@ def part(script, name):
     return None
 
 
-@pytest.fixture
-def arguments(run):
-    """The arguments with which each script does its work; rpc_client.py gets its server."""
-
-    def arguments(script, **options):
-        if script == "rpc_client":
-            run("rpc_server.py", **options).wait_for("Awaiting")
-        return [f"{script}.py", *ARGUMENTS.get(script, [])]
-
-    return arguments
-
-
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_readable_in_a_minute(script):
     assert len(source(script).splitlines()) <= 80
@@ -88,10 +76,11 @@ def test_what_is_the_same_is_the_same_word_for_word(scripts, name):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_runs_alone_from_an_empty_folder(run, arguments, tmp_path, script):
+def test_runs_alone_from_an_empty_folder(run, tmp_path, script):
     shutil.copy(ROOT / f"{script}.py", tmp_path)
-    words = arguments(script)
-    terminal = run(*words, cwd=tmp_path)
+    if script == "rpc_client":
+        run("rpc_server.py").wait_for("Awaiting")
+    terminal = run(f"{script}.py", *ARGUMENTS.get(script, []), cwd=tmp_path)
     terminal.wait_for(" [")
     if script in PRODUCERS:
         assert terminal.wait() == 0, terminal
@@ -105,26 +94,6 @@ def test_uv_run_needs_nothing_installed(run, tmp_path, script):
     terminal = run(f"{script}.py", command=uv, cwd=tmp_path, env=environment)
     terminal.wait_for(" [", seconds=60)
     assert terminal.stdout[0].startswith((" [x] Sent", " [*] Waiting"))
-
-
-@pytest.mark.parametrize("script", CONSUMERS)
-def test_ctrl_c(run, script):
-    consumer = run(f"{script}.py", *ARGUMENTS.get(script, []))
-    consumer.wait_for(" [")
-    consumer.press_ctrl_c()
-    assert consumer.wait(seconds=1) == 0
-    assert len(consumer.stdout) == 1
-    assert consumer.stderr == [" [!] Interrupted"]
-
-
-@pytest.mark.parametrize("script", SCRIPTS)
-def test_several_urls_are_tried_in_turn(run, arguments, url, script):
-    nodes = f"amqp://127.0.0.1:1, amqp://no.such.host.invalid,{url}"
-    words = arguments(script)
-    terminal = run(*words, url=nodes)
-    terminal.wait_for(" [")
-    if script in PRODUCERS:
-        assert terminal.wait() == 0, terminal
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
