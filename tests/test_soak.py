@@ -91,6 +91,7 @@ def test_no_task_that_was_sent_is_lost(own_broker):
         assert len(soak.sent) == TASKS
         wait_until(lambda: soak.sent <= soak.done(), "every task that was sent")
         for worker in soak.workers:
+            worker.wait_for("Waiting")
             worker.press_ctrl_c()
             assert worker.wait() == 0, worker
             assert all(line.startswith(" [!] ") for line in worker.stderr), worker
