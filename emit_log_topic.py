@@ -32,7 +32,7 @@ def main():
 def connect():
     """Connect to the first broker that answers, of the URLs in AMQP_URL (commas between them)."""
     tried = []
-    for url in os.environ.get("AMQP_URL", "amqp://localhost").split(","):
+    for url in (os.environ.get("AMQP_URL") or "amqp://localhost").split(","):
         match = re.fullmatch(r"amqps?://[^/?#]*([/?][^@]*)?", url.strip())
         try:
             broker = pika.URLParameters(match[0])

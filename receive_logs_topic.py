@@ -42,7 +42,7 @@ def printable(body):
 def brokers():
     """The brokers that AMQP_URL names: one URL, or several with commas between them."""
     try:
-        urls = os.environ.get("AMQP_URL", "amqp://localhost").split(",")
+        urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
         matches = [re.fullmatch(r"amqps?://[^/?#]*([/?][^@]*)?", url.strip()) for url in urls]
         return [pika.URLParameters(match[0]) for match in matches]
     except Exception:  # its text could quote the password
@@ -53,6 +53,7 @@ if __name__ == "__main__":
     if len(sys.argv) < 2:
         sys.exit(f"Usage: {sys.argv[0]} [binding_key]...")
     sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
+    # What an error says when no retry mends it; after all others, the next broker is tried.
     final = "ACCESS_REFUSED|NOT_ALLOWED|PRECONDITION_FAILED|CERTIFICATE|FRAME_ERROR|TooLong"
     pause, why = 0, None
     for broker in itertools.cycle(brokers()):

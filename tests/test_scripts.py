@@ -97,7 +97,8 @@ def test_uv_run_needs_nothing_installed(run, tmp_path, script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("unset", [None, ""], ids=["unset", "empty"])
 @pytest.mark.skipif(listens(5672), reason="a broker of somebody's own is on localhost:5672")
-def test_without_amqp_url_it_is_localhost(run, script):
-    terminal = run(f"{script}.py", *ARGUMENTS.get(script, []), url=None)
+def test_without_amqp_url_it_is_localhost(run, script, unset):
+    terminal = run(f"{script}.py", *ARGUMENTS.get(script, []), url=unset)
     terminal.wait_for(" [!] localhost:5672: ", stream="stderr")
