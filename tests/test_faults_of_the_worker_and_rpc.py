@@ -312,7 +312,7 @@ def test_a_reply_that_is_no_number(run, request_of, body):
     client = run("rpc_client.py")
     client.wait_for("Requesting")
     request_of()(body)
-    assert gives_up(client).isprintable()
+    assert gives_up(client, "The server answered").isprintable()
 
 
 @pytest.mark.parametrize("body", [b"error: too large", b"5"])
