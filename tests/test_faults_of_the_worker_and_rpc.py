@@ -108,7 +108,7 @@ def test_the_connection_closed_in_the_middle_of_a_task(run, broker, vhost):
     """The broker gives the task to the next who asks, which is the same worker once more."""
     worker = run("worker.py")
     worker.wait_for(READY)
-    assert run("new_task.py", "important....").wait() == 0
+    assert run("new_task.py", "important........").wait() == 0
     worker.wait_for("Received")
     broker.rabbitmqctl("close_all_connections", "--vhost", vhost, "the operator's wish")
     worker.wait_for("Received", count=2)

@@ -28,13 +28,14 @@ class Soak:
         tasks = [f"task {number}{'.' * (chance.random() < 0.05)}" for number in range(TASKS)]
         self.waiting = list(reversed(tasks))
         self.sent = set()
+        self.over = False
         self.workers = [Terminal("worker.py", url=self.url) for _ in range(WORKERS)]
         self.killed = []
         self.senders = [threading.Thread(target=self.send) for _ in range(SENDERS)]
 
     def send(self):
         """Send what is waiting; what new_task.py does not report as sent is sent again."""
-        while self.waiting:
+        while self.waiting and not self.over:
             task = self.waiting.pop()
             with Terminal("new_task.py", *task.split(), url=self.url) as sender:
                 if sender.wait(60) == 0:
@@ -98,6 +99,6 @@ def test_no_task_that_was_sent_is_lost(own_broker):
         with pika.BlockingConnection(pika.URLParameters(soak.url)) as connection:
             assert connection.channel().basic_get("task_queue") == (None, None, None)
     finally:
-        soak.waiting.clear()
+        soak.over = True
         for worker in soak.workers:
             worker.__exit__()
