@@ -52,8 +52,8 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:
         sys.exit(" [!] Interrupted")
-    except pika.exceptions.ConnectionBlockedTimeout:
-        sys.exit(" [!] RabbitMQ takes no messages: it is short of memory or disk space")
+    except (pika.exceptions.ConnectionBlockedTimeout, pika.exceptions.NackError):
+        sys.exit(" [!] RabbitMQ takes no message: short of memory or disk, or the queue is full")
     except (pika.exceptions.AMQPError, OSError, ValueError) as error:
         reason = getattr(error, "reply_text", str(error))
         hint = "Delete it (management page), then try" if "inequivalent" in reason else "Try"

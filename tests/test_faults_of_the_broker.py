@@ -21,6 +21,7 @@ from faults import (
     goes_on,
     works,
 )
+from terminal import ROOT
 
 # The tests that stop, kill or starve a broker form two groups, so that two can do so at a time.
 OWN_BROKER = pytest.mark.xdist_group("own_broker")
@@ -220,7 +221,20 @@ def test_the_broker_confirms_no_message_that_it_refuses(run, broker, vhost, scri
         sender = run(script)
         if sender.wait() != 0:
             break
-    gives_up(sender)
+    gives_up(sender, "the queue is full")
+
+
+def test_no_task_is_sent_into_a_queue_that_has_gone(run, tmp_path):
+    """What goes to no queue is confirmed as well; the flag "mandatory" makes the difference.
+
+    The queue has to vanish after the script has declared it: a line in a copy sees to that.
+    """
+    before = "    channel.confirm_delivery()\n"
+    source = (ROOT / "new_task.py").read_text()
+    assert source.count(before) == 1
+    accident = '    channel.queue_delete("task_queue")\n'
+    (tmp_path / "new_task.py").write_text(source.replace(before, accident + before))
+    gives_up(run("new_task.py", "task", cwd=tmp_path), "unroutable")
 
 
 # amqps://
