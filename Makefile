@@ -6,13 +6,16 @@ READY := $(VENV)/.ready
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint broker stop queues
+.PHONY: help demo picture test lint broker stop queues
 
 help:
 	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
 
-demo: $(READY) ## play the six lessons and show every terminal
+demo: $(READY) ## play the six lessons of the README and show every terminal
 	@$(VENV)/bin/python tests/demo.py
+
+picture: $(READY) ## play two lessons, and save them as the README's picture
+	@$(VENV)/bin/python tests/demo.py --picture .github/demo.svg
 
 test: lint ## run every check and test, on a broker of their own
 	@$(VENV)/bin/python -m pytest

@@ -116,6 +116,10 @@ class Broker:
         answer.raise_for_status()
         return answer.json() if answer.content else None
 
+    def version(self):
+        """Return RabbitMQ's version as a tuple: (4, 3, 1)."""
+        return tuple(map(int, self.api("GET", "overview")["rabbitmq_version"].split(".")))
+
     def add_vhost(self, name):
         """Create a virtual host, which guest may use, and return its AMQP URL."""
         self.api("PUT", "vhosts", name)
@@ -452,7 +456,9 @@ def main():
         say("The broker is not running. Start it: make broker")
     elif action == "queues":
         columns = ["name", "messages_ready", "messages_unacknowledged"]
-        print(broker.rabbitmqctl("list_queues", *columns), end="")
+        queues = broker.api("GET", "queues", "/")
+        for row in [columns, *([queue.get(column, 0) for column in columns] for queue in queues)]:
+            print("{:<30} {:>14} {:>23}".format(*row))
     elif action == "stop":
         broker.stop()
         say("The broker is stopped. It keeps its queues for the next time.")
@@ -469,7 +475,7 @@ def main():
         broker.start()
         say(f"RabbitMQ is at {broker.url()}")
         say(f"The management page is at http://localhost:{broker.management_port} (guest/guest)")
-        if broker.amqp_port != 5672:
+        if broker.amqp_port != 5672 and "AMQP_URL" not in os.environ:
             say(f"In each terminal, first: export AMQP_URL={broker.url()}")
 
 

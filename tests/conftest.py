@@ -117,3 +117,24 @@ def channel(url):
     """A channel of the test's own, to look at what is on the wire."""
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
         yield connection.channel()
+
+
+@pytest.fixture
+def user(broker, vhost):
+    """Make a user with few permissions in the virtual host, and return the URL to use."""
+    from faults import SECRET  # not earlier: pytest has to prepare that module first
+
+    names = []
+
+    def user(**permissions):
+        name = f"user-{uuid.uuid4().hex[:8]}"
+        names.append(name)
+        broker.api("PUT", "users", name, json={"password": SECRET, "tags": ""})
+        if permissions:
+            everything = {"configure": ".*", "write": ".*", "read": ".*"}
+            broker.api("PUT", "permissions", vhost, name, json={**everything, **permissions})
+        return broker.url(vhost, name, SECRET)
+
+    yield user
+    for name in names:
+        broker.api("DELETE", "users", name)

@@ -140,7 +140,7 @@ def test_rabbitmqctl_counts_ready_and_unacknowledged(run, broker, vhost):
 
 def test_the_readme_s_thread_answers_heartbeats_while_it_computes(run, url, tmp_path):
     """The broker gives up a client that is silent for two heartbeats; the task is longer."""
-    (snippet,) = re.findall(r"```python\n(import.*?def work.*?)```", README, re.DOTALL)
+    (snippet,) = re.findall(r"# instead of work in worker.py\n(.*?)```", README, re.DOTALL)
     original = re.search(r"def work.*?\n\n\n", WORKER, re.DOTALL).group()
     (tmp_path / "computing_worker.py").write_text(WORKER.replace(original, f"{snippet}\n\n"))
     worker = run("computing_worker.py", url=f"{url}?heartbeat=2", cwd=tmp_path)

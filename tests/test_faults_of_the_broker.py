@@ -2,7 +2,6 @@
 
 import socket
 import time
-import uuid
 
 import pika
 import pytest
@@ -44,25 +43,6 @@ MORE_MALFORMED = [
     "localhost",
     "localhost:5672",
 ]
-
-
-@pytest.fixture
-def user(broker, vhost):
-    """Make a user with few permissions in the virtual host, and return the URL to use."""
-    names = []
-
-    def user(**permissions):
-        name = f"user-{uuid.uuid4().hex[:8]}"
-        names.append(name)
-        broker.api("PUT", "users", name, json={"password": SECRET, "tags": ""})
-        if permissions:
-            everything = {"configure": ".*", "write": ".*", "read": ".*"}
-            broker.api("PUT", "permissions", vhost, name, json={**everything, **permissions})
-        return broker.url(vhost, name, SECRET)
-
-    yield user
-    for name in names:
-        broker.api("DELETE", "users", name)
 
 
 # No broker at the address
