@@ -195,7 +195,12 @@ class LocalBroker(Broker):
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.amqp_port),
             "RABBITMQ_DIST_PORT": str(distribution_port),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": ("-kernel inet_dist_use_interface {127,0,0,1}"),
+            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
+                # The second: idle schedulers shall sleep, not spin, where several nodes share few
+                # cores (https://www.rabbitmq.com/docs/runtime#busy-waiting).
+                "-kernel inet_dist_use_interface {127,0,0,1} "
+                "+sbwt none +sbwtdcpu none +sbwtdio none"
+            ),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(self.epmd_port),
             "RABBITMQ_MNESIA_BASE": str(self.folder / "data"),
@@ -261,9 +266,9 @@ class LocalBroker(Broker):
         subprocess.run([epmd, "-kill"], env=self.env, capture_output=True, check=False)
 
     def destroy(self):
-        """Stop the node and delete its folder."""
+        """End the node at once and delete its folder."""
         if self.process and self.process.poll() is None:
-            self.stop()
+            self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def rabbitmqctl(self, *arguments):

@@ -35,6 +35,11 @@ def pytest_configure(config):
             pytest.exit(str(error), returncode=1)
 
 
+def pytest_collection_modifyitems(items):
+    # What has to run one after the other takes longest, and so begins first.
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+
+
 def pytest_report_header():
     return f"soak test: SOAK_SEED={os.environ['SOAK_SEED']}"
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 from broker import wait_until
-from terminal import ROOT, Terminal
+from terminal import ROOT
 
 README = (ROOT / "README.md").read_text()
 WORKER = (ROOT / "worker.py").read_text()
@@ -185,24 +185,3 @@ def test_redeclaring_with_other_properties_is_an_error(run, channel, script):
     assert sentence.startswith(" [!] ")
     for part in ("PRECONDITION_FAILED", "'task_queue'", "x-queue-type", "Delete it"):
         assert part in sentence
-
-
-@pytest.mark.xdist_group("own_broker")
-def test_queue_and_tasks_survive_a_restart_and_a_kill(own_broker):
-    """The restart comes first: what is killed within some three seconds after a quorum queue was
-    declared starts again with that queue empty, whatever it has confirmed (seen with RabbitMQ
-    3.10 and 4.3: its registration reaches the disk a little later than its messages)."""
-    url = own_broker.add_vhost("survival")
-
-    def send(task):
-        with Terminal("new_task.py", task, url=url) as sender:
-            assert sender.wait() == 0, sender
-
-    send("before the restart")
-    own_broker.restart()
-    send("after the restart")
-    own_broker.kill()
-    own_broker.start()
-    with Terminal("worker.py", url=url) as worker:
-        worker.wait_for("Done", count=2, seconds=30)
-        assert received(worker) == ["before the restart", "after the restart"]

@@ -27,12 +27,10 @@ OWN_BROKER = pytest.mark.xdist_group("own_broker")
 SECOND_OWN_BROKER = pytest.mark.xdist_group("second_own_broker")
 
 # A "/" in a password must be written %2F. Without that, the URL has another host, or none.
-MALFORMED = [
-    f"amqp://guest:pass/{SECRET}@127.0.0.1",
-    f"amqp://guest:1234/{SECRET}@127.0.0.1",
-    f"http://guest:{SECRET}@127.0.0.1:15672/",  # the management page
-]
+MALFORMED = [f"amqp://guest:1234/{SECRET}@127.0.0.1"]
 MORE_MALFORMED = [
+    f"http://guest:{SECRET}@127.0.0.1:15672/",  # the management page
+    f"amqp://guest:pass/{SECRET}@127.0.0.1",
     f"amqp://guest:pass#{SECRET}@127.0.0.1",
     f"amqp://guest:1234?{SECRET}@127.0.0.1",
     "amqp://guest@127.0.0.1",
@@ -294,8 +292,16 @@ def test_the_queue_deleted_under_a_consumer(run, url, channel, lesson):
 
 
 @OWN_BROKER
-def test_the_broker_is_stopped_and_started_again(start, own_broker):
-    url = own_broker.add_vhost("stopped")
+def test_the_broker_is_stopped_and_started_and_then_killed_under_everybody(start, own_broker):
+    """The producers are caught when they have sent their message, and wait for the confirm.
+
+    Meanwhile two tasks wait for a worker. The stop comes before the kill: what is killed within
+    some three seconds after a quorum queue was first declared starts again with that queue empty,
+    whatever it has confirmed (seen with RabbitMQ 3.10 and 4.3: its registration reaches the disk a
+    little later than its messages).
+    """
+    url, late, kept = map(own_broker.add_vhost, ["everybody", "late", "kept"])
+    assert start("new_task.py", "before the stop", url=kept).wait() == 0
     consumers = [start(*script, url=url) for script in CONSUMERS]
     for consumer in consumers:
         consumer.wait_for(READY)
@@ -308,36 +314,33 @@ def test_the_broker_is_stopped_and_started_again(start, own_broker):
         consumer.wait_for(READY, count=2, seconds=30)
         works(start, url, lesson, consumer)
         goes_on(consumer)
-
-
-@OWN_BROKER
-def test_the_broker_is_killed_under_everybody(start, own_broker):
-    """The producers are caught when they have sent their message, and wait for the confirm."""
-    url = own_broker.add_vhost("killed")
-    late = own_broker.add_vhost("late")
-    consumers = [start(*script, url=url) for script in CONSUMERS]
-    for consumer in consumers:
-        consumer.wait_for(READY)
+    assert start("new_task.py", "before the kill", url=kept).wait() == 0
+    said = [len(consumer.stderr) for consumer in consumers]
     own_broker.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
     producers = [start(*script, url=url) for script in PRODUCERS]
-    until_blocked(own_broker, "killed", len(producers))
+    until_blocked(own_broker, "everybody", len(producers))
     own_broker.kill()
     for producer in producers:
         gives_up(producer)
-    for consumer in consumers:
-        consumer.wait_for(f"127.0.0.1:{own_broker.amqp_port}", stream="stderr", seconds=30)
+    for consumer, before in zip(consumers, said):
+        address = f"127.0.0.1:{own_broker.amqp_port}"
+        consumer.wait_for(address, count=before + 1, stream="stderr", seconds=30)
         goes_on(consumer)
     late_consumers = [start(*script, url=late) for script in CONSUMERS]
     for consumer in late_consumers:
         consumer.wait_for(f"127.0.0.1:{own_broker.amqp_port}", stream="stderr", seconds=30)
     own_broker.start()
     for lesson, consumer, late_consumer in zip(LESSONS, consumers, late_consumers):
-        consumer.wait_for(READY, count=2, seconds=30)
+        consumer.wait_for(READY, count=3, seconds=30)
         works(start, url, lesson, consumer)
         late_consumer.wait_for(READY, seconds=30)
         works(start, late, lesson, late_consumer)
         goes_on(consumer)
         goes_on(late_consumer)
+    worker = start("worker.py", url=kept)
+    worker.wait_for("Done", count=2)
+    received = [line for line in worker.stdout if "Received" in line]
+    assert received == [" [x] Received before the stop", " [x] Received before the kill"]
 
 
 # The broker blocks publishers
@@ -350,7 +353,7 @@ def until_blocked(broker, vhost, count):
         table = broker.rabbitmqctl("-q", "list_connections", "vhost", "state")
         return [line.split() for line in table.splitlines()].count([vhost, "blocked"]) >= count
 
-    wait_until(blocked, f"{count} blocked connections", 30, interval=0.2)
+    wait_until(blocked, f"{count} blocked connections", 30, interval=1)
 
 
 def alarmed(broker):

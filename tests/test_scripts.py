@@ -97,8 +97,13 @@ def test_uv_run_needs_nothing_installed(run, tmp_path, script):
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-@pytest.mark.parametrize("unset", [None, ""], ids=["unset", "empty"])
 @pytest.mark.skipif(listens(5672), reason="a broker of somebody's own is on localhost:5672")
-def test_without_amqp_url_it_is_localhost(run, script, unset):
-    terminal = run(f"{script}.py", *ARGUMENTS.get(script, []), url=unset)
+def test_without_amqp_url_it_is_localhost(start, script):
+    terminal = start(f"{script}.py", *ARGUMENTS.get(script, []))
     terminal.wait_for(" [!] localhost:5672: ", stream="stderr")
+
+
+@pytest.mark.parametrize("script", ["send", "receive"])
+@pytest.mark.skipif(listens(5672), reason="a broker of somebody's own is on localhost:5672")
+def test_an_empty_amqp_url_is_an_unset_one(start, script):
+    start(f"{script}.py", url="").wait_for(" [!] localhost:5672: ", stream="stderr")

@@ -77,7 +77,7 @@ def test_no_task_that_was_sent_is_lost(own_broker):
     soak = Soak(own_broker, chance)
     plan = chance.choices([soak.kill_a_worker, soak.close_the_connections], k=ACCIDENTS)
     # Not before a third is done: what happens to a queue that was only just declared when its
-    # broker is killed, test_2_work_queues.py tells.
+    # broker is killed, test_faults_of_the_broker.py tells.
     for place in chance.sample(range(ACCIDENTS // 3, ACCIDENTS), BROKER_KILLS):
         plan[place] = soak.kill_the_broker
     try:
