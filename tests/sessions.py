@@ -25,7 +25,7 @@ from pathlib import Path
 import pexpect
 from broker import DockerBroker
 from markdown_it import MarkdownIt
-from terminal import ROOT
+from terminal import ROOT, obey_ctrl_c
 
 README = ROOT / "README.md"
 DEADLINE = 60  # seconds for a line to appear; the slowest step starts a broker
@@ -126,6 +126,7 @@ class Window:
             encoding="utf-8",
             codec_errors="backslashreplace",
             timeout=DEADLINE,
+            preexec_fn=obey_ctrl_c,
         )
         self.read()
 

@@ -44,7 +44,7 @@ class Terminal:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=_obey_ctrl_c,
+            preexec_fn=obey_ctrl_c,
         )
         self._readers = [
             threading.Thread(target=self._read, args=stream, daemon=True)
@@ -117,6 +117,10 @@ class Terminal:
             self.kill()
 
 
-def _obey_ctrl_c():
-    # A process started in the background of a shell inherits deafness for CTRL+C.
+def obey_ctrl_c():
+    """Make a process that is about to start obey CTRL+C and CTRL+\\.
+
+    One that is started in the background of a shell inherits deafness for them.
+    """
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)
