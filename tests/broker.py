@@ -174,12 +174,25 @@ class LocalBroker(Broker):
     """A private node of the machine's own RabbitMQ, which needs no service and disturbs none.
 
     :param Path folder: for data, logs, settings and the Erlang cookie; None makes a temporary one
+    :param str name: the node's name, before the "@"
+    :param str settings: further lines for rabbitmq.conf
+    :param dict env: further environment variables
     """
 
     description = "a private node of this machine's own"
 
-    def __init__(self, amqp_port=None, management_port=None, tls=None, folder=None):
+    def __init__(
+        self,
+        amqp_port=None,
+        management_port=None,
+        tls=None,
+        folder=None,
+        name="lessons",
+        settings="",
+        env=None,
+    ):
         super().__init__(amqp_port, management_port, tls)
+        self.settings = settings
         self.folder = Path(folder or tempfile.mkdtemp(prefix="rabbitmq-"))
         self.folder.mkdir(parents=True, exist_ok=True)
         self.process = None
@@ -191,7 +204,7 @@ class LocalBroker(Broker):
         self.env = {
             **{name: os.environ[name] for name in os.environ if "RABBITMQ" not in name},
             "HOME": str(self.folder),  # where Erlang keeps its cookie
-            "RABBITMQ_NODENAME": "lessons@localhost",
+            "RABBITMQ_NODENAME": f"{name}@localhost",
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.amqp_port),
             "RABBITMQ_DIST_PORT": str(distribution_port),
@@ -209,6 +222,7 @@ class LocalBroker(Broker):
             "RABBITMQ_ADVANCED_CONFIG_FILE": str(self.folder / "advanced.config"),
             "RABBITMQ_ENABLED_PLUGINS_FILE": str(self.folder / "enabled_plugins"),
             "RABBITMQ_CONF_ENV_FILE": os.devnull,  # instead of the machine's own settings
+            **(env or {}),
         }
 
     def start(self):
@@ -220,6 +234,7 @@ class LocalBroker(Broker):
         (self.folder / "rabbitmq.conf").write_text(
             f"management.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {self.management_port}\n"
             + (self.tls_settings(self.tls_port, self.tls) if self.tls else "")
+            + self.settings
         )
         (self.folder / "enabled_plugins").write_text("[rabbitmq_management].\n")
         log = self.folder / "output.log"
@@ -280,15 +295,19 @@ class LocalBroker(Broker):
 
 
 class DockerBroker(Broker):
-    """The service of docker-compose.yml.
+    """A service of docker-compose.yml.
 
+    :param str service: its name
     :param str project: the Compose project's name; None makes one up, "" leaves it to Compose
     """
 
     description = "in Docker"
 
-    def __init__(self, amqp_port=None, management_port=None, tls=None, project=None):
+    def __init__(
+        self, amqp_port=None, management_port=None, tls=None, project=None, service="rabbitmq"
+    ):
         super().__init__(amqp_port, management_port, tls)
+        self.service = service
         self.env = {
             **os.environ,
             "AMQP_PORT": str(self.amqp_port),
@@ -317,7 +336,7 @@ class DockerBroker(Broker):
 
     def start(self):
         """Start the container, with the data it had, and wait until it serves clients."""
-        self.compose("up", "--wait")
+        self.compose("up", "--wait", self.service)
         wait_until(self.answers, "RabbitMQ's start in the container")
 
     def runs(self):
@@ -330,7 +349,7 @@ class DockerBroker(Broker):
 
     def kill(self):
         """Cut the container's power: SIGKILL to all its processes."""
-        self.compose("kill")
+        self.compose("kill", self.service)
 
     def destroy(self):
         """Remove the container and its volume."""
@@ -341,7 +360,7 @@ class DockerBroker(Broker):
 
         :raises BrokerError: if it fails, with what it says
         """
-        return self.compose("exec", "-T", "rabbitmq", "rabbitmqctl", *arguments)
+        return self.compose("exec", "-T", self.service, "rabbitmqctl", *arguments)
 
 
 def run(arguments, env=None):
