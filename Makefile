@@ -6,10 +6,10 @@ READY := $(VENV)/.ready
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
 
 .DEFAULT_GOAL := help
-.PHONY: help demo picture test lint broker stop queues
+.PHONY: help demo picture test test-cluster bench lint broker cluster stop queues
 
 help:
-	@sed -n 's/^\([a-z]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
+	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
 
 demo: $(READY) ## play the six lessons of the README and show every terminal
 	@$(VENV)/bin/python tests/demo.py
@@ -19,6 +19,13 @@ picture: $(READY) ## play two lessons, and save them as the README's picture
 
 test: lint ## run every check and test, on a broker of their own
 	@$(VENV)/bin/python -m pytest
+
+test-cluster: $(READY) ## run the tests on a cluster of three nodes
+	@$(VENV)/bin/python -m pytest -m cluster --numprocesses=0
+
+bench: $(READY) ## measure how fast the scripts are, in some minutes
+	@$(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --requirement tests/bench/requirements.txt
+	@$(VENV)/bin/python tests/bench/bench.py
 
 lint: $(READY) ## check format, style and configuration files
 	@$(VENV)/bin/ruff format --check
@@ -30,8 +37,11 @@ lint: $(READY) ## check format, style and configuration files
 broker: $(READY) ## start a broker on localhost:5672 to follow the lessons by hand
 	@$(VENV)/bin/python tests/broker.py start
 
-stop: $(READY) ## stop that broker; it keeps its queues
-	@$(VENV)/bin/python tests/broker.py stop
+cluster: $(READY) ## start a cluster of three nodes on localhost:5672 to 5674
+	@$(VENV)/bin/python tests/cluster.py start
+
+stop: $(READY) ## stop the broker, which keeps its queues, or the cluster, which does not
+	@$(VENV)/bin/python tests/cluster.py stop
 
 queues: $(READY) ## show its queues, with the messages that are ready and unacknowledged
 	@$(VENV)/bin/python tests/broker.py queues

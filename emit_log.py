@@ -21,8 +21,9 @@ def main():
     # A fanout exchange copies each message to every queue that is bound to it. If there is
     # none, nobody is listening, and the message is dropped.
     channel.exchange_declare(exchange="logs", exchange_type="fanout")
-    channel.confirm_delivery()
     channel.basic_publish(exchange="logs", routing_key="", body=os.fsencode(message))
+    # Waits for the broker, which says here if we may not send to this exchange.
+    channel.close()
     connection.close()
     print(f" [x] Sent {message}")
 

@@ -21,10 +21,11 @@ def main():
     channel = connection.channel()
     # A direct exchange delivers to the queues bound with exactly the message's routing key.
     channel.exchange_declare(exchange="direct_logs", exchange_type="direct")
-    channel.confirm_delivery()
     channel.basic_publish(
         exchange="direct_logs", routing_key=os.fsencode(severity), body=os.fsencode(message)
     )
+    # Waits for the broker, which says here if we may not send to this exchange.
+    channel.close()
     connection.close()
     print(f" [x] Sent {severity}:{message}")
 

@@ -21,10 +21,11 @@ def main():
     channel = connection.channel()
     # A topic exchange compares the routing key, word by word, with patterns.
     channel.exchange_declare(exchange="topic_logs", exchange_type="topic")
-    channel.confirm_delivery()
     channel.basic_publish(
         exchange="topic_logs", routing_key=os.fsencode(topic), body=os.fsencode(message)
     )
+    # Waits for the broker, which says here if we may not send to this exchange.
+    channel.close()
     connection.close()
     print(f" [x] Sent {topic}:{message}")
 

@@ -5,7 +5,7 @@ that is installed on the machine. Both have data, ports and names of their own, 
 loopback interface only, and can be started, stopped, restarted, killed and administered in the
 same way. `BROKER=docker` or `BROKER=local` chooses; otherwise it is Docker where an engine answers.
 
-    python tests/broker.py start | stop | queues      what `make broker` and its like call
+    python tests/broker.py start | stop | queues      what `make broker` and `make queues` call
 """
 
 import argparse
@@ -345,7 +345,7 @@ class DockerBroker(Broker):
 
     def stop(self):
         """Stop the broker in good order and remove its container, but not the volume."""
-        self.compose("down")
+        self.compose("--profile", "cluster", "down")
 
     def kill(self):
         """Cut the container's power: SIGKILL to all its processes."""

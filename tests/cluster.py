@@ -4,17 +4,27 @@
 of the RabbitMQ that is installed on the machine. Each node is a broker as in broker.py, which can
 be stopped, killed and started by itself, and be cut off from the others.
 
-    python tests/cluster.py start | stop      what `make cluster` and `make stop` call
+    python tests/cluster.py start | stop      what `make cluster` and `make stop` call; the latter
+                                              stops the broker if there is no cluster
+    python tests/cluster.py kill 1            cuts the power of the first node of that cluster
+    python tests/cluster.py restart 1         starts it again
+    python tests/cluster.py cost              measures what a quorum queue on it costs
 """
 
 import argparse
+import contextlib
 import os
 import shutil
+import signal
+import statistics
 import sys
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import broker
+import pika
 from broker import (
     ROOT,
     BrokerError,
@@ -22,11 +32,13 @@ from broker import (
     LocalBroker,
     kind,
     listens,
+    run,
     say,
     wait_until,
 )
 
 SIZE = 3
+COST_MESSAGES = 1000
 
 
 class Node:
@@ -34,15 +46,22 @@ class Node:
 
     knows = SIZE  # nodes, itself included, before it counts as started
 
+    def serves(self):
+        """Tell whether the node serves clients."""
+        return super().answers()
+
     def answers(self):
         """Tell whether the node serves clients, and knows the others."""
-        return super().answers() and len(self.api("GET", "nodes")) >= self.knows
+        return self.serves() and len(self.api("GET", "nodes")) >= self.knows
+
+
+class LocalNode(Node, LocalBroker):
+    """One of three private nodes; the port mapper and the cookie are common to them."""
 
     def cut_off(self):
         """Let the others refuse to talk to this node, and the other way round.
 
-        Clients can still connect to it. The nodes authenticate each other by a secret, the Erlang
-        cookie; a wrong one is what separates them.
+        Nodes authenticate each other by a secret, the Erlang cookie; a wrong one separates them.
         """
         self._talk_with_a_cookie("wrong")
 
@@ -51,23 +70,50 @@ class Node:
         self._talk_with_a_cookie("erlang:get_cookie()")
 
     def _talk_with_a_cookie(self, cookie):
+        others = ", ".join(f"'{node.name}'" for node in self.cluster.nodes if node is not self)
         self.rabbitmqctl(
             "eval",
             f"[begin erlang:set_cookie(Node, {cookie}), erlang:disconnect_node(Node) end"
-            " || Node <- rabbit_nodes:all(), Node =/= node()].",
+            f" || Node <- [{others}]].",
         )
-
-
-class LocalNode(Node, LocalBroker):
-    """One of three private nodes; the port mapper and the cookie are common to them."""
 
     def runs(self):
         """Tell whether the node runs, whichever process has started it."""
         return listens(self.amqp_port)
 
+    def kill(self):
+        """Cut the node's power, whichever process has started it."""
+        if self.process:
+            super().kill()
+        elif self.runs():
+            os.kill(
+                int(self.rabbitmqctl("eval", "os:getpid().").strip().strip('"')), signal.SIGKILL
+            )
+
 
 class DockerNode(Node, DockerBroker):
     """One of three containers."""
+
+    def cut_off(self):
+        """Unplug the container from the network: neither nodes nor clients reach it."""
+        run(["docker", "network", "disconnect", *self._network_and_container()])
+
+    def reconnect(self):
+        """End what `cut_off` began."""
+        run(
+            [
+                "docker",
+                "network",
+                "connect",
+                "--alias",
+                self.service,
+                *self._network_and_container(),
+            ]
+        )
+
+    def _network_and_container(self):
+        project = self.env["COMPOSE_PROJECT_NAME"]
+        return f"{project}_default", f"{project}-{self.service}-1"
 
     def runs(self):
         """Tell whether the container runs, whichever process has started it."""
@@ -104,7 +150,7 @@ class Cluster:
 
         :raises StopIteration: if none does
         """
-        return next(node for node in self.nodes if listens(node.amqp_port) and node.answers())
+        return next(node for node in self.nodes if listens(node.amqp_port) and node.serves())
 
     def __enter__(self):
         self.start()
@@ -144,7 +190,7 @@ class LocalCluster(Cluster):
             )
             # All nodes have one port mapper and one cookie, those of the first.
             shared = {name: node.env[name] for name in ("HOME", "ERL_EPMD_PORT")}
-            node.name = node.env["RABBITMQ_NODENAME"]
+            node.name, node.cluster = node.env["RABBITMQ_NODENAME"], self
             self.nodes.append(node)
 
     def start(self):
@@ -158,9 +204,14 @@ class LocalCluster(Cluster):
         wait_until(first.answers, "the first node to know the others")
 
     def stop(self):
-        """Stop all nodes that run, and delete their data."""
-        for node in self.nodes:
-            node.stop()
+        """Stop all nodes, whichever process has started them, and delete their data."""
+
+        def shut_down(node):
+            with contextlib.suppress(BrokerError):  # it may be down already
+                node.rabbitmqctl("shutdown")
+
+        with ThreadPoolExecutor() as threads:
+            list(threads.map(shut_down, self.nodes))
         self.destroy()
 
     def destroy(self):
@@ -184,7 +235,7 @@ class DockerCluster(Cluster):
         for number, (amqp_port, management_port) in enumerate(ports or [(None, None)] * SIZE, 1):
             suffix = f"-{number}" if number > 1 else ""
             node = DockerNode(amqp_port, management_port, service=f"rabbitmq{suffix}", project="")
-            node.name = f"rabbit@rabbitmq{suffix}"
+            node.name, node.cluster = f"rabbit@rabbitmq{suffix}", self
             self.nodes.append(node)
         env = {"COMPOSE_PROFILES": "cluster"}
         env["COMPOSE_PROJECT_NAME"] = project or f"lessons-cluster-{self.nodes[0].amqp_port}"
@@ -216,38 +267,71 @@ def cluster_kind():
 
 
 def learners_cluster():
-    """Return the cluster of `make cluster`, at the ports that come after each other."""
+    """Return the cluster of `make cluster`, whose ports come one after the other."""
     amqp_port = int(os.environ.get("AMQP_PORT") or 5672)
     management_port = int(os.environ.get("MANAGEMENT_PORT") or 15672)
     ports = [(amqp_port + place, management_port + place) for place in range(SIZE)]
     if kind() is DockerBroker:
-        project = os.environ.get("COMPOSE_PROJECT_NAME") or ROOT.name.lower()
+        project = os.environ.get("COMPOSE_PROJECT_NAME") or "lessons"
         return DockerCluster(ports, project=f"{project}-cluster")
     return LocalCluster(ports, folder=ROOT / ".cluster")
 
 
-def main():
-    """Do what `make cluster` and `make stop` ask for."""
-    parser = argparse.ArgumentParser(description="A cluster to run the lessons on.")
-    parser.add_argument("action", choices=["start", "stop"])
-    action = parser.parse_args().action
-    cluster = learners_cluster()
-    if action == "stop":
-        exists = isinstance(cluster, DockerCluster) or cluster.nodes[0].folder.exists()
-        if exists and any(node.runs() for node in cluster.nodes):
-            cluster.stop()
-            say("The cluster is stopped, and its data deleted.")
-        return
+def start(cluster):
+    """Start the learner's cluster, and say how to use it."""
     for node in cluster.nodes:
         for port in (node.amqp_port, node.management_port):
             if listens(port):
-                raise BrokerError(
-                    f"Port {port} is taken. If by the broker of the lessons: make stop"
-                )
+                raise BrokerError(f"Port {port} is taken. If it is our broker: make stop")
     say(f"Starting RabbitMQ, {cluster.description}; this takes half a minute or so ...")
     cluster.start()
-    say("The cluster is ready. In each terminal:")
-    say(f"export AMQP_URL={cluster.url()}")
+    urls = ",".join(f"amqp://localhost:{node.amqp_port}" for node in cluster.nodes)
+    say(f"The cluster is ready. In each terminal, first:\nexport AMQP_URL={urls}")
+
+
+def stop(cluster):
+    """Stop the learner's cluster, or the broker if there is no cluster."""
+    exists = isinstance(cluster, DockerCluster) or cluster.nodes[0].folder.exists()
+    if exists and any(node.runs() for node in cluster.nodes):
+        cluster.stop()
+        say("The cluster is stopped, and its data deleted.")
+    else:
+        broker.main()
+
+
+def cost(cluster):
+    """Print how many messages a second each type of queue takes, each confirmed by itself."""
+    with pika.BlockingConnection(pika.URLParameters(cluster.nodes[0].url())) as connection:
+        persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
+        for queue in ("classic", "quorum"):
+            channel = connection.channel()
+            channel.queue_declare(queue, durable=True, arguments={"x-queue-type": queue})
+            channel.confirm_delivery()
+            times = []
+            for _ in range(COST_MESSAGES):
+                began = time.perf_counter()
+                channel.basic_publish("", queue, b"x" * 100, persistent)
+                times.append(time.perf_counter() - began)
+            channel.queue_delete(queue)
+            print(
+                f"{queue} queue: {COST_MESSAGES / sum(times):.0f} messages/s, "
+                f"{statistics.median(times) * 1000:.2f} ms each (median)"
+            )
+
+
+def main():
+    """Do what `make cluster`, `make stop` and the README's section about clusters ask for."""
+    parser = argparse.ArgumentParser(description="A cluster to run the lessons on.")
+    parser.add_argument("action", choices=["start", "stop", "kill", "restart", "cost"])
+    parser.add_argument("node", type=int, nargs="?", choices=range(1, SIZE + 1), default=1)
+    arguments = parser.parse_args()
+    cluster = learners_cluster()
+    if arguments.action == "kill":
+        cluster.nodes[arguments.node - 1].kill()
+    elif arguments.action == "restart":
+        cluster.nodes[arguments.node - 1].start()
+    else:
+        {"start": start, "stop": stop, "cost": cost}[arguments.action](cluster)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ def pytest_configure(config):
     os.environ.setdefault("SOAK_SEED", str(random.randrange(10**6)))
     if hasattr(config, "workerinput"):
         config.stash[SHARED] = Broker.of(config.workerinput["broker"])
-    elif not config.option.collectonly:
+    elif not config.option.collectonly and config.option.markexpr != "cluster":
         try:
             broker = kind()()
             say(f"Starting RabbitMQ for the tests, {broker.description} ...")

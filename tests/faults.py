@@ -82,10 +82,10 @@ def leaves(terminal, seconds=SOON):
     assert all(line.startswith(" [!] ") for line in terminal.stderr), terminal
 
 
-def works(start, url, lesson, consumer):
+def works(start, url, lesson, consumer, seconds=DEADLINE):
     """Send something with the producer of a lesson, and wait until the consumer has printed it."""
     _, producer, line = lesson
     before = consumer.stdout.count(line)
     sender = start(*producer, url=url)
     assert sender.wait(30) == 0, sender
-    consumer.wait_for(line, count=before + 1, seconds=DEADLINE)
+    consumer.wait_for(line, count=before + 1, seconds=seconds)

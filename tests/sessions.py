@@ -28,7 +28,7 @@ from markdown_it import MarkdownIt
 from terminal import ROOT, obey_ctrl_c
 
 README = ROOT / "README.md"
-DEADLINE = 60  # seconds for a line to appear; the slowest step starts a broker
+DEADLINE = 100  # seconds for a line to appear; a cluster that loses a node may take a minute
 KEYS = {"^C": "\x03", "^\\": "\x1c"}
 PROMPT = "(ready) "
 
@@ -155,7 +155,7 @@ class Window:
     def type(self, command):
         """Type a command and the Enter key."""
         self.busy = True
-        self.shell.sendline(command)
+        self.shell.sendline(as_here(command, self.broker))
         assert self.read() == command
 
     def expect(self, output, until_prompt):
@@ -182,10 +182,25 @@ class Window:
         self.shell.close(force=True)
 
 
+def ports(broker):
+    """Return the ports of a broker, and of nodes beside it, with those that the page shows."""
+    for place in range(3):
+        yield broker.amqp_port + place, 5672 + place
+        yield broker.management_port + place, 15672 + place
+
+
 def as_on_the_page(line, broker):
     """Return a line with the ports that a broker has by default."""
-    line = line.replace(f":{broker.amqp_port}", ":5672")
-    return line.replace(f":{broker.management_port}", ":15672")
+    for port, shown in ports(broker):
+        line = line.replace(f":{port}", f":{shown}")
+    return line
+
+
+def as_here(line, broker):
+    """Return a line of the page with the ports of the broker at hand."""
+    for port, shown in ports(broker):
+        line = line.replace(f":{shown}", f":{port}")
+    return line
 
 
 def pattern(line):

@@ -27,7 +27,9 @@ from sessions import README, Player, as_on_the_page, blocks, environment, patter
 from terminal import ROOT
 
 BLOCKS = blocks()
-SESSIONS = [block for block in BLOCKS if block.language == "console"]
+CLUSTER = "Past one machine"
+SESSIONS = [b for b in BLOCKS if b.language == "console" and b.heading != CLUSTER]
+CLUSTER_SESSIONS = [b for b in BLOCKS if b.language == "console" and b.heading == CLUSTER]
 SNIPPETS = [block for block in BLOCKS if block.language == "python"]
 TOKENS = MarkdownIt().enable("table").parse(README.read_text())
 
@@ -75,24 +77,35 @@ def page(tmp_path_factory):
     player.played, player.failed = [], False
     yield player
     player.close()
-    broker.stop()
+    subprocess.run(["make", "stop"], cwd=folder, env=env, check=True, capture_output=True)
     broker.destroy()
+
+
+def play(page, session, sessions):
+    """Play a session, and before it those that have to come first: the page is read in order."""
+    assert not page.failed, "a session before this one has failed"
+    page.failed = True
+    while session not in page.played:
+        following = sessions[len(page.played)]
+        page.play(following)
+        page.played.append(following)
+    if session is sessions[-1]:
+        busy = [number for number, window in page.windows.items() if window.busy]
+        assert not busy, f"something still runs in terminal {busy}, and the page does not say so"
+    page.failed = False
 
 
 @pytest.mark.xdist_group("readme")
 @pytest.mark.parametrize("session", SESSIONS, ids=titles(SESSIONS))
 def test_session(page, session):
-    """Those before it come first, if they have not been played yet: the page is read in order."""
-    assert not page.failed, "a session before this one has failed"
-    page.failed = True
-    while session not in page.played:
-        following = SESSIONS[len(page.played)]
-        page.play(following)
-        page.played.append(following)
-    if session is SESSIONS[-1]:
-        busy = [number for number, window in page.windows.items() if window.busy]
-        assert not busy, f"something still runs in terminal {busy}, and the page does not say so"
-    page.failed = False
+    play(page, session, SESSIONS)
+
+
+@pytest.mark.cluster
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("session", CLUSTER_SESSIONS, ids=titles(CLUSTER_SESSIONS))
+def test_cluster_session(page, session):
+    play(page, session, CLUSTER_SESSIONS)
 
 
 def test_the_demo_plays_the_first_session_of_each_lesson(broker, url):

@@ -1,0 +1,456 @@
+"""`make bench`: how fast the twelve scripts are, against the shortest programs that do the same.
+
+Everything runs on a private broker, which is gone afterwards. What is compared is measured in
+turns, so that a machine's moods hit both alike, and what counts is their ratio. It prints tables
+and writes the README's plot, .github/speed.svg; a time that is bad is no failure.
+"""
+
+import contextlib
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "tests"))
+
+import matplotlib  # noqa: E402
+import pika  # noqa: E402
+import psutil  # noqa: E402
+import pyperf  # noqa: E402
+from broker import kind, wait_until  # noqa: E402
+from rich.console import Console  # noqa: E402
+from rich.table import Table  # noqa: E402
+from terminal import Terminal  # noqa: E402
+
+matplotlib.use("svg")
+from matplotlib import pyplot  # noqa: E402
+
+PLOT = ROOT / ".github" / "speed.svg"
+PYTHON = sys.executable
+SHORTEST = [PYTHON, "tests/bench/shortest.py"]
+ROUNDS = 15  # of each one-shot program
+TURNS = 3  # of each measurement of throughput
+MESSAGES, TASKS, CALLS, LATENCIES = 20_000, 2_000, 400, 300
+IDLE = 5  # seconds
+BODY = b"x" * 100
+console = Console(highlight=False, width=100)
+
+
+def statistics(values):
+    """Return the statistics of measured values, all greater than 0."""
+    return pyperf.Benchmark([pyperf.Run(list(values), collect_metadata=False)])
+
+
+def median(values):
+    return statistics(values).median() if len(values) > 1 else values[0]
+
+
+def in_turns(measurements, turns):
+    """Measure several things in turns: {name: what to call}; return {name: results}."""
+    results = {name: [] for name in measurements}
+    for _ in range(turns):
+        for name, measure in measurements.items():
+            results[name].append(measure())
+    return results
+
+
+def table(title, *columns):
+    made = Table(title=title, title_justify="left", title_style="bold")
+    for column in columns:
+        made.add_column(column, justify="left" if column == columns[0] else "right")
+    return made
+
+
+class Bench:
+    """The measurements.
+
+    :param str url: the AMQP URL of a broker that nobody else uses
+    """
+
+    def __init__(self, url):
+        self.url = url
+        self.env = {**os.environ, "AMQP_URL": url}
+        self.channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
+        self.costs = {}  # what the plot shows: {group: {name: messages per second}}
+
+    def declare(self, queue, kind="quorum"):
+        """Make an empty queue."""
+        self.channel.queue_delete(queue)
+        arguments = {"x-queue-type": kind}
+        self.channel.queue_declare(queue, durable=True, arguments=arguments)
+
+    def fill(self, queue, count, body=BODY):
+        """Make a queue that holds `count` messages."""
+        self.declare(queue)
+        properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
+        for _ in range(count):
+            self.channel.basic_publish("", queue, body, properties)
+
+        def held():
+            return self.channel.queue_declare(queue, passive=True).method.message_count
+
+        wait_until(lambda: held() == count, f"{count} messages in {queue}")
+
+    # One-shot programs
+
+    def run(self, command):
+        """Run a program to its end; return its time in seconds and its peak memory in MiB."""
+        began = time.perf_counter()
+        process = subprocess.Popen(command, env=self.env, cwd=ROOT, stdout=subprocess.DEVNULL)
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        assert process.returncode == 0, command
+        unit = 1024**2 if sys.platform == "darwin" else 1024
+        return time.perf_counter() - began, usage.ru_maxrss / unit
+
+    def one_shot(self):
+        result = table(
+            "One-shot programs (goal: within 10 % of the shortest)",
+            "program", "wall time", "of the shortest", "of import pika", "memory", "shortest's",
+        )  # fmt: skip
+        for name in ("send", "new_task", "emit_log"):
+            runs = in_turns(
+                {
+                    "import": lambda: self.run([PYTHON, "-c", "import pika"]),
+                    "ours": lambda name=name: self.run([PYTHON, f"{name}.py"]),
+                    "shortest": lambda name=name: self.run([*SHORTEST, name]),
+                },
+                ROUNDS,
+            )
+            times = {of: [seconds for seconds, _ in runs[of]] for of in runs}
+            memory = {of: median([mib for _, mib in runs[of]]) for of in runs}
+            ratio = {
+                of: median([a / b for a, b in zip(times["ours"], times[of])])
+                for of in ("shortest", "import")
+            }
+            result.add_row(
+                f"{name}.py",
+                f"{median(times['ours']) * 1000:.0f} ms",
+                f"{ratio['shortest']:.0%}",
+                f"{ratio['import']:.0%}",
+                f"{memory['ours']:.1f} MiB",
+                f"{memory['shortest']:.1f} MiB",
+            )
+        console.print(result)
+
+    # Throughput
+
+    @contextlib.contextmanager
+    def programs(self, commands):
+        """Run consumers with their output in files, and yield them and the files."""
+        with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
+            running = []
+            for number, command in enumerate(commands):
+                path = Path(folder) / str(number)
+                output = stack.enter_context(path.open("wb"))
+                process = subprocess.Popen(command, env=self.env, cwd=ROOT, stdout=output)
+                stack.callback(process.wait)
+                stack.callback(process.kill)
+                running.append((process, path))
+            yield running
+
+    def consume(self, commands, lines, then=lambda processes: None):
+        """Return how long consumers take from their first message to the last, in seconds.
+
+        :param int lines: how many lines they print for all messages together
+        :param then: is called with the processes when they are done
+        """
+        with self.programs(commands) as running:
+
+            def printed():
+                return sum(path.read_bytes().count(b"\n") - 1 for _, path in running)
+
+            def size():
+                return sum(path.stat().st_size for _, path in running)
+
+            wait_until(lambda: printed() > 0, "the first message", interval=0.001)
+            began, before = time.perf_counter(), printed()
+            per_line, last = 0, size()
+            while (now := printed()) < lines:
+                assert now >= before
+                time.sleep(0.005 + per_line)
+                per_line = 0.02 if size() - last > 100_000 else 0
+                last = size()
+            seconds = time.perf_counter() - began
+            then([process for process, _ in running])
+        return seconds
+
+    def throughput(self):
+        result = table(
+            "Consumers with a full queue (goal: 85 % of the shortest; two workers 1.3 × one)",
+            "program", "messages/s", "of the shortest",
+        )  # fmt: skip
+
+        def rate(queue, count, commands, lines):
+            self.fill(queue, count)
+            return count / self.consume(commands, lines)
+
+        measured = in_turns(
+            {
+                "receive.py": lambda: rate("hello", MESSAGES, [[PYTHON, "receive.py"]], MESSAGES),
+                "receive": lambda: rate(
+                    "hello", MESSAGES, [[*SHORTEST, "receive", str(MESSAGES)]], 2
+                ),
+                "worker.py": lambda: rate("task_queue", TASKS, [[PYTHON, "worker.py"]], 2 * TASKS),
+                "worker": lambda: rate("task_queue", TASKS, [[*SHORTEST, "worker", str(TASKS)]], 2),
+                "two worker.py": lambda: rate(
+                    "task_queue", TASKS, [[PYTHON, "worker.py"]] * 2, 2 * TASKS
+                ),
+            },
+            TURNS,
+        )
+        for ours, shortest in (("receive.py", "receive"), ("worker.py", "worker")):
+            ratio = median([a / b for a, b in zip(measured[ours], measured[shortest])])
+            result.add_row(ours, f"{median(measured[ours]):.0f}", f"{ratio:.0%}")
+        ratio = median([a / b for a, b in zip(measured["two worker.py"], measured["worker.py"])])
+        result.add_row(
+            "two worker.py", f"{median(measured['two worker.py']):.0f}", f"{ratio:.2f} × one"
+        )
+        console.print(result)
+
+    # Latency
+
+    def latencies(self, script, count, exchange, key):
+        """Return the times from publishing a message to its line at each of `count` receivers."""
+        seen, times = {}, []  # by text: when it was printed
+
+        def note(_, line):
+            seen.setdefault(line.rsplit(" ", 1)[-1].rsplit(":", 1)[-1], []).append(
+                time.perf_counter()
+            )
+
+        with contextlib.ExitStack() as stack:
+            for _ in range(count):
+                receiver = stack.enter_context(Terminal(*script, url=self.url, on_line=note))
+                receiver.wait_for("Waiting")
+            for number in range(LATENCIES):
+                text = f"message-{number}"
+                began = time.perf_counter()
+                self.channel.basic_publish(exchange, key, text)
+                wait_until(lambda t=text: len(seen.get(t, [])) == count, text, interval=0.001)
+                times += [at - began for at in seen[text]]
+        return times
+
+    def latency(self):
+        result = table("From publish to printed", "receivers", "median", "99th percentile")
+        self.declare("hello")
+        for script, count, exchange, key in (
+            (["receive.py"], 1, "", "hello"),
+            (["receive_logs.py"], 10, "logs", ""),
+            (["receive_logs_topic.py", "#"], 1, "topic_logs", "bench.info"),
+        ):
+            measured = statistics(self.latencies(script, count, exchange, key))
+            result.add_row(
+                f"{count} {script[0]}",
+                f"{measured.median() * 1000:.1f} ms",
+                f"{measured.percentile(99) * 1000:.1f} ms",
+            )
+        console.print(result)
+
+    # RPC
+
+    def rpc(self):
+        result = table(
+            "RPC: fib(10) (goal: 90 % of the shortest)",
+            "clients, servers", "calls/s", "of the shortest", "median", "99th percentile",
+        )  # fmt: skip
+
+        def calls(server, client, clients, servers):
+            self.declare("rpc_queue")
+            with contextlib.ExitStack() as stack:
+                for _ in range(servers):
+                    process = subprocess.Popen(
+                        server, env=self.env, cwd=ROOT, stdout=subprocess.PIPE, text=True
+                    )
+                    stack.callback(process.wait)
+                    stack.callback(process.kill)
+                    process.stdout.readline()
+                    # Nobody reads on; a few kilobytes fit into the pipe, so let it be emptied.
+                    stack.enter_context(drained(process.stdout))
+                running = [
+                    subprocess.Popen(
+                        [*SHORTEST, client, str(CALLS)],
+                        env=self.env,
+                        cwd=ROOT,
+                        stdout=subprocess.PIPE,
+                        text=True,
+                    )
+                    for _ in range(clients)
+                ]
+                outputs = [process.communicate()[0].splitlines()[1:] for process in running]
+            times = [list(map(float, lines)) for lines in outputs]
+            return sum(len(each) / sum(each) for each in times), sum(times, [])
+
+        ours = ([PYTHON, "rpc_server.py"], "fibonacci_client")
+        shortest = ([*SHORTEST, "rpc_server"], "rpc_client")
+        for clients, servers in ((1, 1), (4, 1), (4, 2)):
+            measured = in_turns(
+                {
+                    "ours": lambda c=clients, s=servers: calls(*ours, c, s),
+                    "shortest": lambda c=clients, s=servers: calls(*shortest, c, s),
+                },
+                TURNS,
+            )
+            rates = {name: [rate for rate, _ in measured[name]] for name in measured}
+            ratio = median([a / b for a, b in zip(rates["ours"], rates["shortest"])])
+            times = statistics(sum((times for _, times in measured["ours"]), []))
+            result.add_row(
+                f"{clients}, {servers}",
+                f"{median(rates['ours']):.0f}",
+                f"{ratio:.0%}",
+                f"{times.median() * 1000:.2f} ms",
+                f"{times.percentile(99) * 1000:.2f} ms",
+            )
+        console.print(result)
+
+    # Idle, growth
+
+    def idle(self):
+        result = table(f"Idle for {IDLE} s (goal: nothing)", "consumer", "CPU", "memory")
+        scripts = ["receive", "worker", "receive_logs", "receive_logs_direct info"]
+        scripts += ["receive_logs_topic #", "rpc_server"]
+        self.declare("hello")
+        self.declare("task_queue")
+        with contextlib.ExitStack() as stack:
+            consumers = []
+            for script in scripts:
+                name, *arguments = script.split()
+                consumer = Terminal(f"{name}.py", *arguments, url=self.url)
+                stack.enter_context(consumer)
+                consumer.wait_for("aiting")
+                consumers.append((f"{name}.py", psutil.Process(consumer.process.pid)))
+            before = [sum(process.cpu_times()[:2]) for _, process in consumers]
+            time.sleep(IDLE)
+            for (name, process), used in zip(consumers, before):
+                share = (sum(process.cpu_times()[:2]) - used) / IDLE
+                memory = process.memory_info().rss / 1024**2
+                result.add_row(name, f"{share:.1%}", f"{memory:.1f} MiB")
+        console.print(result)
+
+    def growth(self):
+        result = table("Growth: receive.py", "backlog", "body", "per message", "memory afterwards")
+        for count, size in (
+            (1_000, 100), (10_000, 100), (100_000, 100),
+            (2_000, 10_000), (50, 1_000_000),
+        ):  # fmt: skip
+            self.fill("hello", count, b"x" * size)
+            memory = []
+            seconds = self.consume(
+                [[PYTHON, "receive.py"]],
+                count,
+                lambda processes, memory=memory: memory.append(
+                    psutil.Process(processes[0].pid).memory_info().rss
+                ),
+            )
+            result.add_row(
+                f"{count}",
+                f"{size} bytes",
+                f"{seconds / count * 1e6:.0f} µs",
+                f"{memory[0] / 1024**2:.1f} MiB",
+            )
+        console.print(result)
+
+    # What the teaching choices cost
+
+    def choices(self):
+        result = table("What the lessons' choices cost", "choice", "messages/s")
+
+        def publish(kind, confirm, count=1000):
+            self.declare("bench", kind)
+            channel = self.channel.connection.channel()
+            if confirm:
+                channel.confirm_delivery()
+            properties = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
+            began = time.perf_counter()
+            for _ in range(count):
+                channel.basic_publish("", "bench", BODY, properties)
+            channel.queue_declare("bench", passive=True)  # answered after all that came before
+            seconds = time.perf_counter() - began
+            channel.close()
+            return count / seconds
+
+        def consume(prefetch, auto_ack, count=5000):
+            self.fill("bench", count)
+            command = [*SHORTEST, "receive", str(count), "bench", str(prefetch), auto_ack]
+            return count / self.consume([command], 2)
+
+        measured = in_turns(
+            {
+                ("publish", "quorum, confirm each"): lambda: publish("quorum", True),
+                ("publish", "quorum, no confirms"): lambda: publish("quorum", False),
+                ("publish", "classic, confirm each"): lambda: publish("classic", True),
+                ("publish", "classic, no confirms"): lambda: publish("classic", False),
+                ("consume", "ack, prefetch_count 1"): lambda: consume(1, "no"),
+                ("consume", "ack, prefetch_count 10"): lambda: consume(10, "no"),
+                ("consume", "ack, prefetch_count 100"): lambda: consume(100, "no"),
+                ("consume", "auto_ack"): lambda: consume(0, "yes"),
+            },
+            TURNS,
+        )
+        for (group, name), rates in measured.items():
+            self.costs.setdefault(group, {})[name] = median(rates)
+            result.add_row(f"{group}: {name}", f"{median(rates):.0f}")
+        console.print(result)
+
+
+@contextlib.contextmanager
+def drained(pipe):
+    """Read a pipe in the background, so that who writes never waits."""
+    reader = threading.Thread(target=pipe.read, daemon=True)
+    reader.start()
+    yield
+
+
+def plot(costs, caption):
+    """Draw the costs as bars; grey text is readable on white and on black."""
+    grey = "#808080"
+    pyplot.rcParams.update({"svg.hashsalt": "bench", "text.color": grey, "axes.labelcolor": grey})
+    pyplot.rcParams.update({"xtick.color": grey, "ytick.color": grey, "axes.edgecolor": grey})
+    figure, axes = pyplot.subplots(len(costs), figsize=(8, 4), layout="constrained")
+    for axis, (group, rates) in zip(axes, costs.items()):
+        bars = axis.barh(list(rates), list(rates.values()), color="#d97706")
+        axis.bar_label(bars, fmt="{:,.0f}", padding=3)
+        axis.invert_yaxis()
+        axis.set_title(f"{group}: messages per second", loc="left", fontsize=10)
+        axis.spines[["top", "right"]].set_visible(False)
+        axis.margins(x=0.12)
+    figure.supxlabel(caption, fontsize=8)
+    figure.savefig(PLOT, transparent=True, metadata={"Date": None})
+
+
+def machine(broker):
+    """Say on what it was measured."""
+    found = pyperf.Run([1.0], collect_metadata=True).get_metadata()
+    processor = found.get("cpu_model_name", "an unknown processor")
+    version = ".".join(map(str, broker.version()))
+    return (
+        f"{psutil.cpu_count()} × {processor}, Python {found['python_version'].split()[0]}, "
+        f"pika {pika.__version__}, RabbitMQ {version} ({broker.description})"
+    )
+
+
+def main():
+    """Measure everything, print it, and write the plot."""
+    began = time.perf_counter()
+    broker = kind()()
+    console.print(f"Starting RabbitMQ, {broker.description} ...")
+    with broker:
+        where = machine(broker)
+        bench = Bench(broker.url())
+        for measure in (
+            bench.one_shot, bench.throughput, bench.latency, bench.rpc, bench.idle,
+            bench.growth, bench.choices,
+        ):  # fmt: skip
+            measure()
+            bench.channel.connection.process_data_events()
+        plot(bench.costs, where)
+        console.print(f"{where}; {time.perf_counter() - began:.0f} s in all.")
+        console.print(f"The plot is in {PLOT.relative_to(ROOT)}.")
+
+
+if __name__ == "__main__":
+    main()
