@@ -36,7 +36,8 @@ def callback(channel, method, properties, body):
 def printable(body):
     """The body as one line of text: what is not UTF-8, or not printable, is escaped."""
     text = body.decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+    escaped = (c if c.isprintable() else repr(c)[1:-1] for c in text)
+    return text if text.isprintable() else "".join(escaped)
 
 
 def brokers():
