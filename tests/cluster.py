@@ -290,13 +290,16 @@ def start(cluster):
 
 
 def stop(cluster):
-    """Stop the learner's cluster, or the broker if there is no cluster."""
-    exists = isinstance(cluster, DockerCluster) or cluster.nodes[0].folder.exists()
-    if exists and any(node.runs() for node in cluster.nodes):
-        cluster.stop()
-        say("The cluster is stopped, and its data deleted.")
-    else:
-        broker.main()
+    """Stop the learner's cluster."""
+    cluster.stop()
+    say("The cluster is stopped, and its data deleted.")
+
+
+def exists():
+    """Tell whether there is a learner's cluster; looking for one must not make its folder."""
+    if kind() is DockerBroker:
+        return any(node.runs() for node in learners_cluster().nodes)
+    return (ROOT / ".cluster").exists()
 
 
 def cost(cluster):
@@ -325,6 +328,9 @@ def main():
     parser.add_argument("action", choices=["start", "stop", "kill", "restart", "cost"])
     parser.add_argument("node", type=int, nargs="?", choices=range(1, SIZE + 1), default=1)
     arguments = parser.parse_args()
+    if arguments.action == "stop" and not exists():
+        broker.main()
+        return
     cluster = learners_cluster()
     if arguments.action == "kill":
         cluster.nodes[arguments.node - 1].kill()
