@@ -21,16 +21,15 @@ class FibonacciRpcClient(contextlib.ExitStack):  # has close(), and works in a `
         super().__init__()
         self.channel = channel = self.enter_context(connect()).channel()
         channel.queue_declare(queue="rpc_queue", durable=True, arguments={"x-queue-type": "quorum"})
-        self.callback_queue = channel.queue_declare(queue="", exclusive=True).method.queue
+        self.reply_queue = channel.queue_declare(queue="", exclusive=True).method.queue
 
     def call(self, n, timeout=10):
         """Return fib(n). Raise TimeoutError after `timeout` seconds, ValueError if refused."""
-        request = pika.BasicProperties(reply_to=self.callback_queue)
-        request.correlation_id = str(uuid.uuid4())
+        request = pika.BasicProperties(reply_to=self.reply_queue, correlation_id=uuid.uuid4().hex)
         request.expiration = str(int(timeout * 1000))  # milliseconds; later nobody waits for it
         self.channel.basic_publish("", "rpc_queue", body=str(n), properties=request)
         deadline = time.monotonic() + timeout
-        replies = self.channel.consume(self.callback_queue, auto_ack=True, inactivity_timeout=1)
+        replies = self.channel.consume(self.reply_queue, auto_ack=True, inactivity_timeout=1)
         for _, properties, body in replies:
             if properties and properties.correlation_id == request.correlation_id:
                 if properties.type == "error" or not body.isdigit():
@@ -43,9 +42,10 @@ class FibonacciRpcClient(contextlib.ExitStack):  # has close(), and works in a `
 
 def main():
     n = sys.argv[1] if len(sys.argv) > 1 else 30
-    with FibonacciRpcClient() as client:
-        print(f" [x] Requesting fib({n})")
-        print(f" [.] Got {client.call(n)}")
+    client = FibonacciRpcClient()
+    print(f" [x] Requesting fib({n})")
+    print(f" [.] Got {client.call(n)}")
+    client.close()
 
 
 def connect():
