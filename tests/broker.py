@@ -14,6 +14,7 @@ import functools
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import socket
@@ -378,19 +379,20 @@ def run(arguments, env=None):
 
 @functools.cache
 def compose_command():
-    """Return the words that call Docker Compose, version 2 or newer: the engine's plugin, the one
-    that is installed beside this Python, or one on the PATH.
+    """Return the words that call Docker Compose, 2.23.1 or newer, which docker-compose.yml needs:
+    the engine's plugin, the one that is installed beside this Python, or one on the PATH.
 
     :raises BrokerError: if there is none
     """
     beside = Path(sys.executable).parent / "docker-compose"
     for words in (["docker", "compose"], [beside], ["docker-compose"]):
         with contextlib.suppress(BrokerError, OSError):
-            if not run([*words, "version", "--short"]).startswith(("1.", "v1.")):
+            version = re.findall(r"\d+", run([*words, "version", "--short"]))
+            if tuple(map(int, version[:3])) >= (2, 23, 1):
                 return words
     raise BrokerError(
-        "Docker Compose is missing. Install it (https://docs.docker.com/compose/install/), "
-        "or set BROKER=local."
+        "Docker Compose 2.23.1 or newer is missing. Install it "
+        "(https://docs.docker.com/compose/install/), or set BROKER=local."
     )
 
 
