@@ -37,7 +37,13 @@ def cluster(shared_cluster):
 def vhost(cluster):
     """The name of a fresh virtual host on the cluster."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-    cluster.nodes[0].add_vhost(name)
+
+    def added():
+        # RabbitMQ 3.10 may not answer at all, when nodes have only just met: ask again.
+        with contextlib.suppress(requests.RequestException):
+            return cluster.nodes[0].add_vhost(name)
+
+    wait_until(added, "the virtual host")
     return name
 
 
