@@ -29,36 +29,26 @@ def cluster(shared_cluster):
     """A cluster in which all nodes run, also after a test that has failed in between."""
     yield shared_cluster
     for node in shared_cluster.nodes:
-        if not node.answers():
+        if not node.runs():
             node.start()
-    wait_until(lambda: all(map(knows_all, shared_cluster.nodes)), "a whole cluster")
+    shared_cluster.wait_until_whole()
 
 
 @pytest.fixture
 def vhost(cluster):
     """The name of a fresh virtual host on the cluster."""
     name = f"test-{uuid.uuid4().hex[:8]}"
-
-    def added():
-        # RabbitMQ 3.10 may not answer for half a minute, when nodes have only just met, and then
-        # leave out the permissions.
-        everything = {"configure": ".*", "write": ".*", "read": ".*"}
-        with contextlib.suppress(requests.RequestException, pika.exceptions.AMQPError):
-            cluster.nodes[0].add_vhost(name)
-            cluster.nodes[0].api("PUT", "permissions", name, "guest", json=everything)
-            for node in cluster.nodes:
-                pika.BlockingConnection(pika.URLParameters(node.url(name))).close()
-            return True
-        return False
-
-    wait_until(added, "the virtual host")
+    cluster.nodes[0].add_vhost(name)
+    for node in cluster.nodes:
+        wait_until(lambda node=node: opens(node, name), "the virtual host on each node")
     return name
 
 
-def knows_all(node):
-    """Tell whether a node sees all the others running."""
-    with contextlib.suppress(requests.RequestException):
-        return sum(other.get("running", False) for other in node.api("GET", "nodes")) == SIZE
+def opens(node, vhost):
+    """Tell whether a node lets clients into a virtual host yet."""
+    with contextlib.suppress(pika.exceptions.AMQPError):
+        pika.BlockingConnection(pika.URLParameters(node.url(vhost))).close()
+        return True
     return False
 
 
@@ -140,7 +130,7 @@ def test_a_node_is_cut_off_and_returns(cluster, vhost, start):
         worker.wait_for("Received meanwhile", seconds=LONG)
     finally:
         lost.reconnect()
-    wait_until(lambda: knows_all(lost), "the node to see the others again", interval=1)
+    wait_until(lost.sees_all, "the node to see the others again", interval=1)
     wait_until(lambda: online(cluster, vhost) == names(cluster.nodes), "the replica", interval=1)
     sender = start("new_task.py", "after", url=lost.url(vhost))
     assert sender.wait(LONG) == 0, sender
@@ -197,7 +187,7 @@ def test_a_rolling_restart_loses_no_task(cluster, vhost, capsys):
             wait_until(lambda n=before: len(stream.done()) > n + 5, "a stream of tasks", LONG)
             node.stop()
             node.start()
-            wait_until(lambda: all(map(knows_all, cluster.nodes)), "a whole cluster", interval=1)
+            cluster.wait_until_whole()
         before = len(stream.done())
         wait_until(lambda: len(stream.done()) > before + 5, "a stream of tasks", LONG)
         stream.over = True
