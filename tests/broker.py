@@ -478,7 +478,8 @@ def main():
     parser.add_argument("action", choices=["start", "stop", "queues"])
     action = parser.parse_args().action
     broker = learners_broker()
-    if action != "start" and not broker.runs():
+    runs = {"start": lambda: True, "stop": broker.runs, "queues": broker.answers}
+    if not runs[action]():
         say("The broker is not running. Start it: make broker")
     elif action == "queues":
         columns = ["name", "messages_ready", "messages_unacknowledged"]
@@ -508,5 +509,7 @@ def main():
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. To end what has started already: make stop")
     except (BrokerError, TimeoutError, OSError) as error:
         sys.exit(f"{error}")

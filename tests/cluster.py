@@ -7,7 +7,7 @@ be stopped, killed and started by itself, and be cut off from the others.
     python tests/cluster.py start | stop      what `make cluster` and `make stop` call; the latter
                                               stops the broker if there is no cluster
     python tests/cluster.py kill 1            cuts the power of the first node of that cluster
-    python tests/cluster.py restart 1         starts it again
+    python tests/cluster.py restart 1         starts it again, stopping it before if it runs
     python tests/cluster.py cost              measures what a quorum queue on it costs
 """
 
@@ -337,10 +337,13 @@ def main():
         broker.main()
         return
     cluster = learners_cluster()
+    node = cluster.nodes[arguments.node - 1]
     if arguments.action == "kill":
-        cluster.nodes[arguments.node - 1].kill()
+        node.kill()
     elif arguments.action == "restart":
-        cluster.nodes[arguments.node - 1].start()
+        if node.runs():
+            node.stop()
+        node.start()
     else:
         {"start": start, "stop": stop, "cost": cost}[arguments.action](cluster)
 
@@ -348,5 +351,7 @@ def main():
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:
+        sys.exit("Interrupted. To end what has started already: make stop")
     except (BrokerError, TimeoutError, OSError) as error:
         sys.exit(f"{error}")
