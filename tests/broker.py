@@ -70,7 +70,18 @@ def listens(port):
         return probe.connect_ex(("127.0.0.1", port)) == 0
 
 
-class Broker:
+class Started:
+    """What a `with` starts, and destroys in the end."""
+
+    def __enter__(self):
+        self.start()
+        return self
+
+    def __exit__(self, *error):
+        self.destroy()
+
+
+class Broker(Started):
     """What the two kinds have in common: addresses, virtual hosts, the management API.
 
     :param int amqp_port: where AMQP is published on 127.0.0.1; None takes a free port
@@ -162,13 +173,6 @@ class Broker:
         """Stop the broker as an operator does, and start it again with its data."""
         self.stop()
         self.start()
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *error):
-        self.destroy()
 
 
 class LocalBroker(Broker):

@@ -31,6 +31,7 @@ from broker import (
     BrokerError,
     DockerBroker,
     LocalBroker,
+    Started,
     kind,
     listens,
     run,
@@ -122,7 +123,7 @@ class DockerNode(Node, DockerBroker):
         self.compose("stop", self.service)
 
 
-class Cluster:
+class Cluster(Started):
     """What the two kinds have in common.
 
     `nodes` is the list of the nodes.
@@ -159,13 +160,6 @@ class Cluster:
             wait_until(node.sees_all, "the nodes to see each other", interval=0.5)
         with ThreadPoolExecutor() as threads:
             list(threads.map(lambda node: node.rabbitmqctl("await_startup"), self.nodes))
-
-    def __enter__(self):
-        self.start()
-        return self
-
-    def __exit__(self, *error):
-        self.destroy()
 
 
 class LocalCluster(Cluster):
