@@ -58,7 +58,7 @@ if __name__ == "__main__":
     except KeyboardInterrupt:
         sys.exit(" [!] Interrupted")
     except (pika.exceptions.ConnectionBlockedTimeout, pika.exceptions.NackError):
-        sys.exit(" [!] RabbitMQ takes no message: short of memory, disk or nodes, or a full queue")
+        sys.exit(" [!] RabbitMQ is short of memory, disk or nodes, or a queue is full. Try again.")
     except (pika.exceptions.AMQPError, OSError, ValueError) as error:
         reason = getattr(error, "reply_text", str(error))
         hint = "Delete it (management page), then try" if "inequivalent" in reason else "Try"

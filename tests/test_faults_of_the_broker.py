@@ -199,7 +199,7 @@ def test_the_broker_confirms_no_message_that_it_refuses(run, broker, vhost, scri
         sender = run(script)
         if sender.wait() != 0:
             break
-    gives_up(sender, "a full queue")
+    gives_up(sender, "a queue is full. Try again.")
 
 
 def test_no_task_is_sent_into_a_queue_that_has_gone(run, tmp_path):

@@ -307,7 +307,7 @@ CAUSES = {
     "inequivalent": other_properties,
     "CONNECTION_FORCED": operator,
     "Timeout": silence,
-    "takes no message": full_queue,
+    "a queue is full": full_queue,
     "unroutable": queue_gone,
     "No answer": no_server,
     "The server answered": refused_request,
