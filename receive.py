@@ -1,73 +1,46 @@
-# /// script
-# requires-python = ">=3.9"
-# dependencies = ["pika>=1.3,<2"]
-# ///
 """Lesson 1, Hello World: prints the messages that send.py sends.
 
 $ python receive.py
 """
 
-import itertools
+import contextlib
 import os
-import re
 import sys
 import time
 
 import pika
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 
-def consume(channel):
-    # Whoever comes first creates the queue; declaring it again changes nothing.
+def main():
+    # AMQP_URL says where the broker is: one URL, or several with commas between them.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        connection = pika.BlockingConnection([pika.URLParameters(url.strip()) for url in urls])
+    except Exception as error:  # whatever is in the way, the ending below tries again
+        raise pika.exceptions.AMQPConnectionError(error) from error
+    channel = connection.channel()
+    # Whoever comes first creates the queue. durable: it survives a restart of the broker.
+    # quorum: in a cluster, several nodes keep a copy of it.
     channel.queue_declare(queue="hello", durable=True, arguments={"x-queue-type": "quorum"})
-    # auto_ack: the broker forgets a message as soon as it is on its way to us.
+    # auto_ack: the broker forgets a message as soon as it has sent it. Lesson 2 is more careful.
     channel.basic_consume(queue="hello", on_message_callback=callback, auto_ack=True)
-    print(" [*] Waiting for messages. To exit press CTRL+C")
+    print(" [*] Waiting for messages. To exit press CTRL+C", flush=True)
     channel.start_consuming()
 
 
 def callback(channel, method, properties, body):
-    print(f" [x] Received {printable(body)}")
+    print(f" [x] Received {body.decode(errors='replace')!r}", flush=True)
 
 
-def printable(body):
-    """The body as one line of text: what is not UTF-8, or not printable, is escaped."""
-    text = body.decode(errors="backslashreplace")
-    escaped = (c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return text if text.isprintable() else "".join(escaped)
-
-
-def brokers():
-    """The brokers that AMQP_URL names: one URL, or several with commas between them."""
-    try:
-        urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-        matches = [re.fullmatch(r"amqps?://[^/?#]*([/?][^@]*)?", url.strip()) for url in urls]
-        return [pika.URLParameters(match[0]) for match in matches]
-    except Exception:  # its text could quote the password
-        sys.exit(" [!] AMQP_URL is no amqp://user:p%40ssword@host:port/vhost")
-
-
+# The lesson ends here. What follows is the same in every consumer.
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    # What an error says when no retry mends it; after all others, the next broker is tried.
-    final = "ACCESS_REFUSED|NOT_ALLOWED|PRECONDITION_FAILED|CERTIFICATE|FRAME_ERROR|TooLong"
-    pause, why = 0, None
-    for broker in itertools.cycle(brokers()):
-        try:
-            if why:
-                print(f" [!] {why}. Next try in {pause} s.", file=sys.stderr)
-            time.sleep(pause)
-            connection = pika.BlockingConnection(broker)
-            pause, why = 0, None
-            consume(connection.channel())
-            connection.close()
-        except (KeyboardInterrupt, BrokenPipeError):
-            print(" [!] Interrupted", file=sys.stderr)
-            os._exit(0)  # at once: sys.exit would flush a stdout that nobody reads
-        except (pika.exceptions.AMQPError, OSError, AMQPConnectorException) as error:
-            why = getattr(error, "reply_text", str(error)) or "no RabbitMQ (try: make broker)"
-            why = f"{broker.host}:{broker.port}: {why}"
-            if re.search(final, repr(error)):
-                hint = "Delete it (management page)" if "inequivalent" in why else "Check AMQP_URL"
-                sys.exit(f" [!] {why}. {hint}, then start again.")
-            pause = min(2 * pause + 1, 5)
+    with contextlib.suppress(KeyboardInterrupt):  # CTRL+C ends this, with exit status 0
+        while True:
+            try:
+                main()
+                sys.exit(" [!] RabbitMQ sends no more messages. Was the queue deleted?")
+            except pika.exceptions.AMQPChannelError as error:
+                sys.exit(f" [!] RabbitMQ refused. {error}")
+            except pika.exceptions.AMQPConnectionError as error:
+                print(f" [!] The connection failed; next try in 3 s. {error}", file=sys.stderr)
+                time.sleep(3)

@@ -1,78 +1,51 @@
-# /// script
-# requires-python = ">=3.9"
-# dependencies = ["pika>=1.3,<2"]
-# ///
-"""Lesson 5, Topics: prints the log messages whose topic fits a pattern.
+"""Lesson 5, Topics: prints the log messages whose topic fits a binding key.
 
 $ python receive_logs_topic.py "kern.*" "*.critical"
 """
 
-import itertools
+import contextlib
 import os
-import re
 import sys
 import time
 
 import pika
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 
-def consume(channel):
+def main():
+    binding_keys = sys.argv[1:]
+    if not binding_keys:
+        sys.exit(f"Usage: {sys.argv[0]} [binding_key]...")
+    # AMQP_URL says where the broker is: one URL, or several with commas between them.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        connection = pika.BlockingConnection([pika.URLParameters(url.strip()) for url in urls])
+    except Exception as error:  # whatever is in the way, the ending below tries again
+        raise pika.exceptions.AMQPConnectionError(error) from error
+    channel = connection.channel()
     channel.exchange_declare(exchange="topic_logs", exchange_type="topic")
+    # exclusive: our own queue, which goes when we go. Its name, made up by the broker, comes back.
     queue = channel.queue_declare(queue="", exclusive=True).method.queue
-    # One binding for each pattern; a message that fits several is delivered once.
-    for binding_key in map(os.fsencode, sys.argv[1:]):
+    # In a binding key, * stands for exactly one word and # for any number of words, even none.
+    for binding_key in binding_keys:
         channel.queue_bind(exchange="topic_logs", queue=queue, routing_key=binding_key)
     channel.basic_consume(queue=queue, on_message_callback=callback, auto_ack=True)
-    print(" [*] Waiting for logs. To exit press CTRL+C")
+    print(" [*] Waiting for logs. To exit press CTRL+C", flush=True)
     channel.start_consuming()
 
 
 def callback(channel, method, properties, body):
-    topic = str(method.routing_key).encode()  # as little to be trusted as the body
-    print(f" [x] {printable(topic)}:{printable(body)}")
+    print(f" [x] {method.routing_key!r}:{body.decode(errors='replace')!r}", flush=True)
 
 
-def printable(body):
-    """The body as one line of text: what is not UTF-8, or not printable, is escaped."""
-    text = body.decode(errors="backslashreplace")
-    escaped = (c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return text if text.isprintable() else "".join(escaped)
-
-
-def brokers():
-    """The brokers that AMQP_URL names: one URL, or several with commas between them."""
-    try:
-        urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-        matches = [re.fullmatch(r"amqps?://[^/?#]*([/?][^@]*)?", url.strip()) for url in urls]
-        return [pika.URLParameters(match[0]) for match in matches]
-    except Exception:  # its text could quote the password
-        sys.exit(" [!] AMQP_URL is no amqp://user:p%40ssword@host:port/vhost")
-
-
+# The lesson ends here. What follows is the same in every consumer.
 if __name__ == "__main__":
-    if len(sys.argv) < 2:
-        sys.exit(f"Usage: {sys.argv[0]} [binding_key]...")
-    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    # What an error says when no retry mends it; after all others, the next broker is tried.
-    final = "ACCESS_REFUSED|NOT_ALLOWED|PRECONDITION_FAILED|CERTIFICATE|FRAME_ERROR|TooLong"
-    pause, why = 0, None
-    for broker in itertools.cycle(brokers()):
-        try:
-            if why:
-                print(f" [!] {why}. Next try in {pause} s.", file=sys.stderr)
-            time.sleep(pause)
-            connection = pika.BlockingConnection(broker)
-            pause, why = 0, None
-            consume(connection.channel())
-            connection.close()
-        except (KeyboardInterrupt, BrokenPipeError):
-            print(" [!] Interrupted", file=sys.stderr)
-            os._exit(0)  # at once: sys.exit would flush a stdout that nobody reads
-        except (pika.exceptions.AMQPError, OSError, AMQPConnectorException) as error:
-            why = getattr(error, "reply_text", str(error)) or "no RabbitMQ (try: make broker)"
-            why = f"{broker.host}:{broker.port}: {why}"
-            if re.search(final, repr(error)):
-                hint = "Delete it (management page)" if "inequivalent" in why else "Check AMQP_URL"
-                sys.exit(f" [!] {why}. {hint}, then start again.")
-            pause = min(2 * pause + 1, 5)
+    with contextlib.suppress(KeyboardInterrupt):  # CTRL+C ends this, with exit status 0
+        while True:
+            try:
+                main()
+                sys.exit(" [!] RabbitMQ sends no more messages. Was the queue deleted?")
+            except pika.exceptions.AMQPChannelError as error:
+                sys.exit(f" [!] RabbitMQ refused. {error}")
+            except pika.exceptions.AMQPConnectionError as error:
+                print(f" [!] The connection failed; next try in 3 s. {error}", file=sys.stderr)
+                time.sleep(3)

@@ -1,80 +1,51 @@
-# /// script
-# requires-python = ">=3.9"
-# dependencies = ["pika>=1.3,<2"]
-# ///
 """Lesson 2, Work queues: does the tasks of new_task.py, a second of work for each dot.
 
 $ python worker.py
 """
 
-import itertools
+import contextlib
 import os
-import re
 import sys
 import time
 
 import pika
-from pika.adapters.utils.connection_workflow import AMQPConnectorException
 
 
-def consume(channel):
-    # The same declaration as in new_task.py: either may be started first.
+def main():
+    # AMQP_URL says where the broker is: one URL, or several with commas between them.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        connection = pika.BlockingConnection([pika.URLParameters(url.strip()) for url in urls])
+    except Exception as error:  # whatever is in the way, the ending below tries again
+        raise pika.exceptions.AMQPConnectionError(error) from error
+    channel = connection.channel()
     channel.queue_declare(queue="task_queue", durable=True, arguments={"x-queue-type": "quorum"})
-    # Fair dispatch: a worker that is busy gets no further task.
+    # prefetch_count: one task at a time, so that none waits here while another worker is free.
     channel.basic_qos(prefetch_count=1)
     channel.basic_consume(queue="task_queue", on_message_callback=work)
-    print(" [*] Waiting for messages. To exit press CTRL+C")
+    print(" [*] Waiting for messages. To exit press CTRL+C", flush=True)
     channel.start_consuming()
 
 
 def work(channel, method, properties, body):
-    print(f" [x] Received {printable(body)}")
-    # Stands for the work. Unlike time.sleep, it answers the broker's heartbeats meanwhile;
-    # work that computes belongs in a thread (see the README).
+    print(f" [x] Received {body.decode(errors='replace')!r}", flush=True)
+    # Stands for the work: a second for each dot. Unlike time.sleep(), it answers the heartbeats of
+    # the broker; work that computes for longer than these belongs in a thread (see the README).
     channel.connection.sleep(body.count(b"."))
-    print(" [x] Done")
+    print(" [x] Done", flush=True)
     # Last of all: if we die before this, the broker gives the task to another worker.
     channel.basic_ack(delivery_tag=method.delivery_tag)
 
 
-def printable(body):
-    """The body as one line of text: what is not UTF-8, or not printable, is escaped."""
-    text = body.decode(errors="backslashreplace")
-    escaped = (c if c.isprintable() else repr(c)[1:-1] for c in text)
-    return text if text.isprintable() else "".join(escaped)
-
-
-def brokers():
-    """The brokers that AMQP_URL names: one URL, or several with commas between them."""
-    try:
-        urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-        matches = [re.fullmatch(r"amqps?://[^/?#]*([/?][^@]*)?", url.strip()) for url in urls]
-        return [pika.URLParameters(match[0]) for match in matches]
-    except Exception:  # its text could quote the password
-        sys.exit(" [!] AMQP_URL is no amqp://user:p%40ssword@host:port/vhost")
-
-
+# The lesson ends here. What follows is the same in every consumer.
 if __name__ == "__main__":
-    sys.stdout.reconfigure(errors="backslashreplace", line_buffering=True)
-    # What an error says when no retry mends it; after all others, the next broker is tried.
-    final = "ACCESS_REFUSED|NOT_ALLOWED|PRECONDITION_FAILED|CERTIFICATE|FRAME_ERROR|TooLong"
-    pause, why = 0, None
-    for broker in itertools.cycle(brokers()):
-        try:
-            if why:
-                print(f" [!] {why}. Next try in {pause} s.", file=sys.stderr)
-            time.sleep(pause)
-            connection = pika.BlockingConnection(broker)
-            pause, why = 0, None
-            consume(connection.channel())
-            connection.close()
-        except (KeyboardInterrupt, BrokenPipeError):
-            print(" [!] Interrupted", file=sys.stderr)
-            os._exit(0)  # at once: sys.exit would flush a stdout that nobody reads
-        except (pika.exceptions.AMQPError, OSError, AMQPConnectorException) as error:
-            why = getattr(error, "reply_text", str(error)) or "no RabbitMQ (try: make broker)"
-            why = f"{broker.host}:{broker.port}: {why}"
-            if re.search(final, repr(error)):
-                hint = "Delete it (management page)" if "inequivalent" in why else "Check AMQP_URL"
-                sys.exit(f" [!] {why}. {hint}, then start again.")
-            pause = min(2 * pause + 1, 5)
+    with contextlib.suppress(KeyboardInterrupt):  # CTRL+C ends this, with exit status 0
+        while True:
+            try:
+                main()
+                sys.exit(" [!] RabbitMQ sends no more messages. Was the queue deleted?")
+            except pika.exceptions.AMQPChannelError as error:
+                sys.exit(f" [!] RabbitMQ refused. {error}")
+            except pika.exceptions.AMQPConnectionError as error:
+                print(f" [!] The connection failed; next try in 3 s. {error}", file=sys.stderr)
+                time.sleep(3)

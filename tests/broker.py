@@ -291,6 +291,11 @@ class LocalBroker(Broker):
             self.kill()
         shutil.rmtree(self.folder, ignore_errors=True)
 
+    def log(self):
+        """Return what the node has written to its logs so far."""
+        logs = sorted((self.folder / "log").glob("*.log"))
+        return "".join(log.read_text(errors="replace") for log in logs)
+
     def rabbitmqctl(self, *arguments):
         """Run rabbitmqctl on the node and return what it prints.
 
@@ -359,6 +364,10 @@ class DockerBroker(Broker):
     def destroy(self):
         """Remove the container and its volume."""
         self.compose("down", "--volumes", "--timeout", "1")
+
+    def log(self):
+        """Return what the broker has written to its log so far."""
+        return self.compose("logs", "--no-color", "--no-log-prefix", self.service)
 
     def rabbitmqctl(self, *arguments):
         """Run rabbitmqctl in the container and return what it prints.

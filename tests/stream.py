@@ -1,5 +1,6 @@
 """Senders and workers that keep a stream of tasks flowing while a test causes accidents."""
 
+import ast
 import threading
 import time
 
@@ -47,7 +48,7 @@ class Stream:
             task = self.waiting.pop()
             with Terminal("new_task.py", *task.split(), url=url) as sender:
                 if sender.wait(120) == 0:
-                    assert sender.stdout == [f" [x] Sent {task}"]
+                    assert sender.stdout == [f" [x] Sent {task!r}"]
                     self.sent.add(task)
                 else:
                     assert sender.stdout == [], "it failed after it said Sent"
@@ -62,7 +63,7 @@ class Stream:
             lines = list(worker.stdout)
             for line, following in zip(lines, lines[1:]):
                 if following == " [x] Done":
-                    finished.add(line[len(" [x] Received ") :])
+                    finished.add(ast.literal_eval(line[len(" [x] Received ") :]))
         return finished
 
     def kill_a_worker(self, place):

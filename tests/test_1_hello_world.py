@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture
 def hello(run):
     """What a learner sees in the two terminals."""
-    return " [*] Waiting for messages. To exit press CTRL+C", " [x] Received Hello World!"
+    return " [*] Waiting for messages. To exit press CTRL+C", " [x] Received 'Hello World!'"
 
 
 def test_consumer_first(run, hello):
@@ -35,7 +35,7 @@ def test_each_message_is_received_once(run):
     receiver.wait_for("Received", count=3)
     receiver.press_ctrl_c()
     assert receiver.wait() == 0
-    assert receiver.stdout.count(" [x] Received Hello World!") == 3
+    assert receiver.stdout.count(" [x] Received 'Hello World!'") == 3
     # Acknowledged on delivery: nothing is left for the next one.
     second = run("receive.py")
     second.wait_for("Waiting")

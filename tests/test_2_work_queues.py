@@ -1,5 +1,6 @@
 """Lesson 2: new_task.py and worker.py."""
 
+import ast
 import itertools
 import re
 import time
@@ -17,12 +18,16 @@ def send(run, *tasks, **options):
     for task in tasks:
         terminal = run("new_task.py", *task.split(), **options)
         assert terminal.wait() == 0, terminal
-        assert terminal.stdout == [f" [x] Sent {task}"]
+        assert terminal.stdout == [f" [x] Sent {task!r}"]
 
 
 def received(worker):
     """The tasks that a worker has begun, in order."""
-    return [line[len(" [x] Received ") :] for line in worker.stdout if "Received" in line]
+    return [
+        ast.literal_eval(line[len(" [x] Received ") :])
+        for line in worker.stdout
+        if "Received" in line
+    ]
 
 
 def task_queue(broker, vhost):
@@ -43,7 +48,7 @@ def test_what_the_terminals_show(run):
     worker.wait_for("Done")
     assert worker.stdout == [
         " [*] Waiting for messages. To exit press CTRL+C",
-        " [x] Received First message.",
+        " [x] Received 'First message.'",
         " [x] Done",
     ]
     assert worker.stderr == []
@@ -52,7 +57,7 @@ def test_what_the_terminals_show(run):
 def test_without_arguments(run):
     sender = run("new_task.py")
     assert sender.wait() == 0
-    assert sender.stdout == [" [x] Sent Hello World!"]
+    assert sender.stdout == [" [x] Sent 'Hello World!'"]
 
 
 def test_each_dot_is_a_second_of_work(run):
@@ -61,7 +66,7 @@ def test_each_dot_is_a_second_of_work(run):
     worker.wait_for("Waiting")
     send(run, "Two seconds..")
     worker.wait_for("Done")
-    assert 1.9 < times[" [x] Done"] - times[" [x] Received Two seconds.."] < 4
+    assert 1.9 < times[" [x] Done"] - times[" [x] Received 'Two seconds..'"] < 4
 
 
 def test_round_robin(run):
@@ -102,7 +107,7 @@ def test_a_killed_worker_s_task_is_done_by_another(run):
     first = run("worker.py")
     first.wait_for("Waiting")
     send(run, "important..")
-    first.wait_for("Received important..")
+    first.wait_for("Received 'important..'")
     second = run("worker.py")
     second.wait_for("Waiting")
     first.kill()
@@ -115,10 +120,10 @@ def test_ctrl_c_in_the_middle_of_a_task(run):
     first = run("worker.py")
     first.wait_for("Waiting")
     send(run, "important..")
-    first.wait_for("Received important..")
+    first.wait_for("Received 'important..'")
     first.press_ctrl_c()
     assert first.wait(seconds=1) == 0
-    assert first.stderr == [" [!] Interrupted"]
+    assert first.stderr == []
     second = run("worker.py")
     second.wait_for("Done")
     assert received(second) == ["important.."]
@@ -132,7 +137,7 @@ def test_rabbitmqctl_counts_ready_and_unacknowledged(run, broker, vhost):
     send(run, "one....................", "two")
     shows(2, 0)
     worker = run("worker.py")
-    worker.wait_for("Received one")
+    worker.wait_for("Received 'one")
     shows(1, 1)
     worker.kill()
     shows(2, 0)
@@ -183,5 +188,5 @@ def test_redeclaring_with_other_properties_is_an_error(run, channel, script):
     assert terminal.stdout == []
     (sentence,) = terminal.stderr
     assert sentence.startswith(" [!] ")
-    for part in ("PRECONDITION_FAILED", "'task_queue'", "x-queue-type", "Delete it"):
+    for part in ("PRECONDITION_FAILED", "'task_queue'", "x-queue-type"):
         assert part in sentence

@@ -13,10 +13,10 @@ def test_every_receiver_gets_every_log(run):
         receiver.wait_for("Waiting")
     emitter = run("emit_log.py", "warning:", "disk", "almost", "full")
     assert emitter.wait() == 0
-    assert emitter.stdout == [" [x] Sent warning: disk almost full"]
+    assert emitter.stdout == [" [x] Sent 'warning: disk almost full'"]
     for receiver in receivers:
         receiver.wait_for("disk")
-        assert receiver.stdout == [WAITING, " [x] warning: disk almost full"]
+        assert receiver.stdout == [WAITING, " [x] 'warning: disk almost full'"]
         assert receiver.stderr == []
 
 
@@ -25,8 +25,8 @@ def test_without_arguments(run):
     receiver.wait_for("Waiting")
     emitter = run("emit_log.py")
     assert emitter.wait() == 0
-    assert emitter.stdout == [" [x] Sent info: Hello World!"]
-    receiver.wait_for(" [x] info: Hello World!")
+    assert emitter.stdout == [" [x] Sent 'info: Hello World!'"]
+    receiver.wait_for(" [x] 'info: Hello World!'")
 
 
 def test_nothing_is_kept_for_who_was_not_there(run):
@@ -35,7 +35,7 @@ def test_nothing_is_kept_for_who_was_not_there(run):
     receiver.wait_for("Waiting")
     assert run("emit_log.py", "late").wait() == 0
     receiver.wait_for("late")
-    assert receiver.stdout == [WAITING, " [x] late"]
+    assert receiver.stdout == [WAITING, " [x] 'late'"]
 
 
 def test_one_receiver_writes_a_file_while_another_prints(run, tmp_path):
@@ -47,7 +47,9 @@ def test_one_receiver_writes_a_file_while_another_prints(run, tmp_path):
     wait_until(lambda: log.exists() and WAITING in log.read_text(), "the writer's first line", 15)
     assert run("emit_log.py", "to both").wait() == 0
     printer.wait_for("to both")
-    wait_until(lambda: log.read_text() == f"{WAITING}\n [x] to both\n", "the line in the file", 15)
+    wait_until(
+        lambda: log.read_text() == f"{WAITING}\n [x] 'to both'\n", "the line in the file", 15
+    )
     assert writer.process.poll() is None
 
 

@@ -8,9 +8,9 @@ WAITING = " [*] Waiting for logs. To exit press CTRL+C"
 @pytest.mark.parametrize(
     ("arguments", "sent"),
     [
-        ([], "info:Hello World!"),
-        (["error"], "error:Hello World!"),
-        (["error", "Disk", "full"], "error:Disk full"),
+        ([], "'info':'Hello World!'"),
+        (["error"], "'error':'Hello World!'"),
+        (["error", "Disk", "full"], "'error':'Disk full'"),
     ],
 )
 def test_arguments(run, arguments, sent):
@@ -31,10 +31,10 @@ def test_each_receiver_gets_the_severities_it_asked_for(run):
     # Nobody asked for "debug": it is dropped.
     for severity in ("debug", "info", "warning", "error"):
         assert run("emit_log_direct.py", severity, "x").wait() == 0
-    serious.wait_for("error:x")
-    everything.wait_for("error:x")
-    assert serious.stdout == [WAITING, " [x] warning:x", " [x] error:x"]
-    assert everything.stdout == [WAITING, " [x] info:x", " [x] warning:x", " [x] error:x"]
+    serious.wait_for("'error':'x'")
+    everything.wait_for("'error':'x'")
+    assert serious.stdout == [WAITING, " [x] 'warning':'x'", " [x] 'error':'x'"]
+    assert everything.stdout == [WAITING, " [x] 'info':'x'", *serious.stdout[1:]]
 
 
 def test_usage(run):

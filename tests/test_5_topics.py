@@ -9,9 +9,9 @@ TOPICS = ["kern.critical", "kern.info", "cron.critical", "kern.disk.critical", "
 @pytest.mark.parametrize(
     ("arguments", "sent"),
     [
-        ([], "anonymous.info:Hello World!"),
-        (["kern.critical"], "kern.critical:Hello World!"),
-        (["kern.critical", "A", "critical", "error"], "kern.critical:A critical error"),
+        ([], "'anonymous.info':'Hello World!'"),
+        (["kern.critical"], "'kern.critical':'Hello World!'"),
+        (["kern.critical", "A", "critical", "error"], "'kern.critical':'A critical error'"),
     ],
 )
 def test_arguments(run, arguments, sent):
@@ -41,8 +41,9 @@ def test_patterns(run):
     for topic in TOPICS:
         assert run("emit_log_topic.py", topic, "Boom").wait() == 0
     for keys, receiver in receivers.items():
-        receiver.wait_for("last:Boom")
-        assert receiver.stdout == [WAITING, *(f" [x] {topic}:Boom" for topic in patterns[keys])]
+        receiver.wait_for("'last':'Boom'")
+        lines = [f" [x] {topic!r}:'Boom'" for topic in patterns[keys]]
+        assert receiver.stdout == [WAITING, *lines]
 
 
 def test_usage(run):

@@ -97,21 +97,49 @@ def test_the_client_on_the_wire(run, channel, broker, vhost):
 
 
 def test_the_class_that_people_copy(run, url):
-    """Importing does nothing; `with`, close() and several calls on one connection work."""
+    """Several calls on one connection, and close()."""
     run("rpc_server.py").wait_for("Awaiting")
     code = """
 import rpc_client
-with rpc_client.FibonacciRpcClient() as client:
-    print(client.call(6), client.call(7), type(client.call(8)).__name__)
 client = rpc_client.FibonacciRpcClient()
+print(client.call(6), client.call(7), type(client.call(8)).__name__)
 connection = client.channel.connection
-print(client.call(30), connection.is_open)
+print(client.call(30, timeout=0.5), connection.is_open)
 client.close()
 print(connection.is_open)
 """
     user = run("-c", code, command=(sys.executable,))
     assert user.wait() == 0, user
     assert user.stdout == ["8 13 int", "832040 True", "False"]
+
+
+def test_each_call_has_a_correlation_id_of_its_own(run, channel):
+    code = """
+import rpc_client
+client = rpc_client.FibonacciRpcClient()
+print("connected", flush=True)
+print(client.call(1), client.call(2), client.call(3))
+client.close()
+"""
+    client = run("-c", code, command=(sys.executable,))
+    client.wait_for("connected")
+    ids = set()
+    for number in range(3):
+        _, request, _ = get(channel, "rpc_queue")
+        ids.add(request.correlation_id)
+        for late in ids:  # the replies to earlier calls are ignored
+            reply = pika.BasicProperties(correlation_id=late)
+            answer = f"{number}" if late == request.correlation_id else "999"
+            channel.basic_publish("", request.reply_to, answer, reply)
+    assert client.wait() == 0, client
+    assert client.stdout[1:] == ["0 1 2"]
+    assert len(ids) == 3
+
+
+def test_the_client_acknowledges_replies_on_delivery(run, broker, vhost):
+    run("rpc_client.py").wait_for("Requesting")
+    (consumer,) = wait_until(lambda: broker.api("GET", "consumers", vhost), "the client", 9)
+    assert not consumer["ack_required"]
 
 
 def test_importing_does_nothing():

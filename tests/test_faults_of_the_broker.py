@@ -11,13 +11,16 @@ from faults import (
     CONSUMERS,
     EXAMPLES,
     LESSONS,
+    LOST,
     NAMES,
     PRODUCERS,
     READY,
     SECRET,
+    fails,
     for_each,
     gives_up,
     goes_on,
+    tries_again,
     works,
 )
 from terminal import ROOT
@@ -34,12 +37,11 @@ MORE_MALFORMED = [
     f"amqp://guest:pass#{SECRET}@127.0.0.1",
     f"amqp://guest:1234?{SECRET}@127.0.0.1",
     "amqp://guest@127.0.0.1",
+    f"guest:{SECRET}@127.0.0.1",
     f"amqp://guest:{SECRET}@127.0.0.1:port",
     f"amqp://guest:{SECRET}@127.0.0.1:99999",
     f"amqp://guest:{SECRET}@127.0.0.1/%2F?heartbeat=soon",
     f"amqp://guest:{SECRET}@127.0.0.1:1,amqp://guest:pass/{SECRET}@127.0.0.1",
-    "localhost",
-    "localhost:5672",
 ]
 
 
@@ -48,47 +50,42 @@ MORE_MALFORMED = [
 
 @for_each(PRODUCERS)
 def test_no_broker_ends_a_producer_at_once(start, script):
-    port = free_port()
-    producer = start(*script, url=f"amqp://guest:{SECRET}@127.0.0.1:{port}")
-    gives_up(producer, f"127.0.0.1:{port}", "make broker", seconds=5)
+    producer = start(*script, url=f"amqp://guest:{SECRET}@127.0.0.1:{free_port()}")
+    gives_up(producer, "RabbitMQ does not answer", seconds=5)
 
 
-def test_no_broker_makes_consumers_wait_a_little_longer_each_time(start):
-    port = free_port()
+def test_no_broker_makes_consumers_try_again_every_few_seconds(start):
     times = {script: [] for script in CONSUMERS}
     consumers = [
         start(
             *script,
-            url=f"amqp://guest:{SECRET}@127.0.0.1:{port}",
+            url=f"amqp://guest:{SECRET}@127.0.0.1:{free_port()}",
             on_line=lambda *_, script=script: times[script].append(time.monotonic()),
         )
         for script in CONSUMERS
     ]
     for script, consumer in zip(CONSUMERS, consumers):
-        sentence = consumer.wait_for(f"127.0.0.1:{port}", count=5, stream="stderr", seconds=40)
+        consumer.wait_for(LOST, count=4, stream="stderr", seconds=40)
         goes_on(consumer)
-        assert "make broker" in sentence
         assert consumer.stdout == []
         pauses = [after - before for before, after in zip(times[script], times[script][1:])]
-        assert 0.5 < pauses[0] < pauses[1] - 0.5 < pauses[2] - 1, pauses
-        assert max(pauses) < 8, pauses
-
-
-@for_each(EXAMPLES)
-def test_a_host_that_does_not_exist(start, script):
-    terminal = start(*script, url=f"amqp://guest:{SECRET}@no-such-host.invalid")
-    if script in PRODUCERS:
-        gives_up(terminal, "no-such-host.invalid:5672")
-    else:
-        terminal.wait_for("no-such-host.invalid:5672", count=2, stream="stderr", seconds=20)
-        goes_on(terminal)
+        assert 2 < min(pauses) <= max(pauses) < 8, pauses
 
 
 @for_each(PRODUCERS + CONSUMERS)
-def test_only_the_last_of_three_brokers_is_there(run, url, script):
-    terminal = run(
-        *script, url=f"amqp://no-such-host.invalid, amqp://127.0.0.1:{free_port()},{url}"
-    )
+def test_a_host_that_does_not_exist(start, script):
+    terminal = start(*script, url=f"amqp://guest:{SECRET}@no-such-host.invalid")
+    if script in PRODUCERS:
+        gives_up(terminal, "RabbitMQ does not answer")
+    else:
+        tries_again(terminal)
+
+
+@for_each(PRODUCERS + CONSUMERS)
+def test_only_the_last_of_three_brokers_can_be_used(run, broker, url, script):
+    """At the first nobody listens, and the second refuses the login."""
+    refuses = broker.url("/", "guest", SECRET)
+    terminal = run(*script, url=f"amqp://127.0.0.1:{free_port()}, {refuses},{url}")
     if script == ("rpc_client.py",):
         terminal.wait_for("Requesting")
     elif script in PRODUCERS:
@@ -109,33 +106,37 @@ def test_a_port_that_accepts_and_never_answers(run, url, start):
         sender, receiver = run("send.py", url=f"{address},{url}"), run("receive.py", url=url)
         receiver_2 = run("receive_logs.py", url=f"{address},{url}")
         for producer in producers:
-            gives_up(producer, f"127.0.0.1:{port}", seconds=30)
+            fails(producer, "Timeout during AMQP handshake")
         for consumer in consumers:
-            consumer.wait_for(f"127.0.0.1:{port}", stream="stderr", seconds=30)
+            consumer.wait_for("Timeout during AMQP handshake", stream="stderr", seconds=30)
             goes_on(consumer)
         assert sender.wait(30) == 0, sender
-        receiver.wait_for("Received Hello World!")
+        receiver.wait_for("Received 'Hello World!'")
         receiver_2.wait_for("Waiting", seconds=30)
 
 
 # The broker refuses
 
 
+def is_refused(terminal, script, *parts):
+    """A producer gives up with the broker's reason, a consumer goes on trying."""
+    (gives_up if script in PRODUCERS else tries_again)(terminal, *parts)
+
+
 @for_each(PRODUCERS + CONSUMERS)
 def test_login_refused(start, broker, script):
     terminal = start(*script, url=broker.url("/", "guest", SECRET))
-    gives_up(terminal, f"127.0.0.1:{broker.amqp_port}", "ACCESS_REFUSED", "Login was refused")
+    is_refused(terminal, script, "ACCESS_REFUSED", "Login was refused")
 
 
 @for_each(PRODUCERS + CONSUMERS)
 def test_unknown_vhost(start, broker, script):
-    terminal = start(*script, url=broker.url("nowhere"))
-    gives_up(terminal, f"127.0.0.1:{broker.amqp_port}", "NOT_ALLOWED", "nowhere")
+    is_refused(start(*script, url=broker.url("nowhere")), script, "NOT_ALLOWED", "nowhere")
 
 
 @for_each(EXAMPLES)
 def test_a_vhost_that_the_user_may_not_enter(start, user, vhost, script):
-    gives_up(start(*script, url=user()), "NOT_ALLOWED", vhost)
+    is_refused(start(*script, url=user()), script, "NOT_ALLOWED", vhost)
 
 
 @for_each(PRODUCERS + CONSUMERS)
@@ -167,15 +168,14 @@ def test_no_permission_to_answer(start, user, channel):
 
 @for_each(PRODUCERS + CONSUMERS)
 def test_malformed_urls(start, script):
+    """A consumer may try again: a mistyped name is a host like any other."""
     urls = MALFORMED + (MORE_MALFORMED if script in EXAMPLES else [])
     for terminal in [start(*script, url=malformed) for malformed in urls]:
-        assert "1234" not in gives_up(terminal, "AMQP_URL", seconds=10)
-
-
-@for_each(EXAMPLES)
-def test_a_password_with_an_at_sign(start, broker, script):
-    """Python takes the last @ for the end of the password, so that this one may only be wrong."""
-    gives_up(start(*script, url=broker.url("/", "guest", f"pass@{SECRET}")))
+        if script in PRODUCERS:
+            fails(terminal)
+        else:
+            wait_until(lambda t=terminal: t.stderr, "what is wrong", 30)
+            assert terminal.stdout == []
 
 
 @for_each(PRODUCERS + CONSUMERS)
@@ -187,7 +187,7 @@ def test_it_exists_with_other_properties(run, channel, script):
     else:
         channel.queue_declare(name, durable=True, arguments={"x-queue-type": "classic"})
         what = "x-queue-type"
-    gives_up(run(*script), "PRECONDITION_FAILED", f"'{name}'", what, "Delete it")
+    gives_up(run(*script), "PRECONDITION_FAILED", f"'{name}'", what)
 
 
 @pytest.mark.parametrize("script", ["send.py", "new_task.py"])
@@ -199,7 +199,7 @@ def test_the_broker_confirms_no_message_that_it_refuses(run, broker, vhost, scri
         sender = run(script)
         if sender.wait() != 0:
             break
-    gives_up(sender, "a queue is full. Try again.")
+    gives_up(sender, "NACK")
 
 
 def test_no_task_is_sent_into_a_queue_that_has_gone(run, tmp_path):
@@ -233,28 +233,30 @@ def test_a_trusted_certificate(start, own_broker):
 @SECOND_OWN_BROKER
 def test_a_certificate_of_an_unknown_authority(start, own_broker):
     url = f"amqps://guest:{SECRET}@localhost:{own_broker.tls_port}"
-    for terminal in [start(*script, url=url) for script in PRODUCERS + CONSUMERS]:
-        gives_up(terminal, f"localhost:{own_broker.tls_port}", "CERTIFICATE_VERIFY_FAILED")
+    terminals = {script: start(*script, url=url) for script in PRODUCERS + CONSUMERS}
+    for script, terminal in terminals.items():
+        (fails if script in PRODUCERS else tries_again)(terminal, "CERTIFICATE_VERIFY_FAILED")
 
 
 @SECOND_OWN_BROKER
 def test_a_certificate_for_another_host(start, own_broker):
     trusted = {"SSL_CERT_FILE": str(own_broker.tls / "ca.pem")}
     url = f"amqps://guest:{SECRET}@127.0.0.1:{own_broker.tls_port}"
-    for terminal in [start(*script, url=url, env=trusted) for script in EXAMPLES]:
-        gives_up(terminal, f"127.0.0.1:{own_broker.tls_port}", "CERTIFICATE_VERIFY_FAILED")
+    fails(start("send.py", url=url, env=trusted), "CERTIFICATE_VERIFY_FAILED")
+    tries_again(start("receive.py", url=url, env=trusted), "CERTIFICATE_VERIFY_FAILED")
 
 
 # The connection drops
 
 
+def connections(broker, vhost):
+    """The number of connections to a virtual host."""
+    return broker.rabbitmqctl("-q", "list_connections", "vhost").split().count(vhost)
+
+
 def test_connections_closed_by_the_operator(run, url, broker, vhost):
-    """Three times: after a success the pauses begin anew, so that none grows long."""
-    times = [[] for _ in CONSUMERS]
-    consumers = [
-        run(*script, on_line=lambda *_, times=times[n]: times.append(time.monotonic()))
-        for n, script in enumerate(CONSUMERS)
-    ]
+    """Three times; each consumer comes back each time, with one connection."""
+    consumers = [run(*script) for script in CONSUMERS]
     for closed in range(4):
         for consumer in consumers:
             consumer.wait_for(READY, count=closed + 1, seconds=30)
@@ -263,11 +265,10 @@ def test_connections_closed_by_the_operator(run, url, broker, vhost):
         broker.rabbitmqctl("close_all_connections", "--vhost", vhost, "the operator's wish")
         for consumer in consumers:
             consumer.wait_for("the operator's wish", count=closed + 1, stream="stderr", seconds=30)
-    for lesson, consumer, seen in zip(LESSONS, consumers, times):
+    wait_until(lambda: connections(broker, vhost) == len(CONSUMERS), "a connection each", 20)
+    for lesson, consumer in zip(LESSONS, consumers):
         goes_on(consumer)
         assert len(consumer.stderr) == 3, consumer
-        # Its lines are: ready, closed, ready, closed, ready, closed, ready.
-        assert seen[6] - seen[5] < 4, "the pause has grown"
         works(run, url, lesson, consumer)
 
 
@@ -281,14 +282,12 @@ def test_a_client_s_connection_closed_by_the_operator(run, broker, vhost):
 @pytest.mark.parametrize(
     "lesson", [LESSONS[0], LESSONS[1], LESSONS[5]], ids=["receive.py", "worker.py", "rpc_server.py"]
 )
-def test_the_queue_deleted_under_a_consumer(run, url, channel, lesson):
+def test_the_queue_deleted_under_a_consumer(run, channel, lesson):
     script = lesson[0]
     consumer = run(*script)
     consumer.wait_for(READY)
     channel.queue_delete(NAMES[script[0]])
-    consumer.wait_for(READY, count=2)
-    goes_on(consumer)
-    works(run, url, lesson, consumer)
+    gives_up(consumer, "Was the queue deleted?")
 
 
 @OWN_BROKER
@@ -307,7 +306,7 @@ def test_the_broker_is_stopped_and_started_and_then_killed_under_everybody(start
         consumer.wait_for(READY)
     own_broker.stop()
     for consumer in consumers:
-        consumer.wait_for(f"127.0.0.1:{own_broker.amqp_port}", stream="stderr", seconds=30)
+        consumer.wait_for(LOST, stream="stderr", seconds=30)
         goes_on(consumer)
     own_broker.start()
     for lesson, consumer in zip(LESSONS, consumers):
@@ -323,12 +322,11 @@ def test_the_broker_is_stopped_and_started_and_then_killed_under_everybody(start
     for producer in producers:
         gives_up(producer)
     for consumer, before in zip(consumers, said):
-        address = f"127.0.0.1:{own_broker.amqp_port}"
-        consumer.wait_for(address, count=before + 1, stream="stderr", seconds=30)
+        consumer.wait_for(LOST, count=before + 1, stream="stderr", seconds=30)
         goes_on(consumer)
     late_consumers = [start(*script, url=late) for script in CONSUMERS]
     for consumer in late_consumers:
-        consumer.wait_for(f"127.0.0.1:{own_broker.amqp_port}", stream="stderr", seconds=30)
+        consumer.wait_for(LOST, stream="stderr", seconds=30)
     own_broker.start()
     for lesson, consumer, late_consumer in zip(LESSONS, consumers, late_consumers):
         consumer.wait_for(READY, count=3, seconds=30)
@@ -340,7 +338,7 @@ def test_the_broker_is_stopped_and_started_and_then_killed_under_everybody(start
     worker = start("worker.py", url=kept)
     worker.wait_for("Done", count=2)
     received = [line for line in worker.stdout if "Received" in line]
-    assert received == [" [x] Received before the stop", " [x] Received before the kill"]
+    assert received == [" [x] Received 'before the stop'", " [x] Received 'before the kill'"]
 
 
 # The broker blocks publishers
@@ -382,11 +380,11 @@ def test_the_broker_is_short_of_memory(start, own_broker):
         began = time.monotonic()
         producers = [start(*script, url=url) for script in PRODUCERS]
         receiver, worker = start("receive.py", url=url), start("worker.py", url=url)
-        receiver.wait_for("Received Hello World!")
-        worker.wait_for("Received sent before")
+        receiver.wait_for("Received 'Hello World!'")
+        worker.wait_for("Received 'sent before'")
         worker.wait_for("Done")
         for producer in producers:
-            gives_up(producer, "short of memory", seconds=20)
+            gives_up(producer, seconds=20)
         assert time.monotonic() - began < 15
         server = start("rpc_server.py", url=url)
         server.wait_for("Awaiting")

@@ -8,7 +8,7 @@ import time
 import pika
 import pytest
 from broker import free_port, wait_until
-from faults import CONSUMERS, READY, SOON, for_each, gives_up, leaves
+from faults import CONSUMERS, LOST, READY, SOON, for_each, gives_up, leaves
 from test_6_rpc import REPLY_QUEUE, ask, get
 
 
@@ -32,7 +32,7 @@ def test_ctrl_c(run, script):
     consumer = run(*script)
     consumer.wait_for(READY)
     leaves(consumer)
-    assert consumer.stderr == [" [!] Interrupted"]
+    assert consumer.stderr == []
 
 
 @for_each(CONSUMERS)
@@ -46,9 +46,9 @@ def test_sigterm(run, script):
 
 @for_each(CONSUMERS)
 def test_ctrl_c_without_a_broker(start, script):
-    """After the second line it pauses for some seconds: it is asleep when it is interrupted."""
+    """After this line it pauses for three seconds: it is asleep when it is interrupted."""
     consumer = start(*script, url=f"amqp://127.0.0.1:{free_port()}")
-    consumer.wait_for("127.0.0.1", count=2, stream="stderr")
+    consumer.wait_for(LOST, stream="stderr")
     leaves(consumer)
 
 
@@ -71,7 +71,8 @@ def test_ctrl_c_of_a_client(run):
         time.sleep(moment / 4000)  # seconds; what it does next takes about three milliseconds
         client.press_ctrl_c()
         assert client.wait(SOON) == 1
-        assert client.stderr == [" [!] Interrupted"]
+        assert len(client.stderr) == 1, client
+        assert client.stderr[0].startswith(" [!] "), client
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -103,7 +104,7 @@ def test_a_task_longer_than_the_heartbeat_is_done_once(run, url, broker, vhost, 
     worker.wait_for("Done")
     wait_until(lambda: unacknowledged(broker, vhost, "task_queue") == 0, "the acknowledgement", 15)
     assert is_empty(channel, "task_queue")
-    assert worker.stdout[1:] == [" [x] Received long.......", " [x] Done"]
+    assert worker.stdout[1:] == [" [x] Received 'long.......'", " [x] Done"]
     assert [consumer.stderr for consumer in consumers] == [[]] * len(CONSUMERS)
 
 
@@ -165,8 +166,7 @@ def servers(run):
     for server in servers:
         assert server.process.poll() is None, server
         assert server.stdout.count(" [x] Awaiting RPC requests") == 1, server  # no reconnection
-        assert all(line.startswith(" [!] Refused") for line in server.stderr), server
-        assert all(line.isprintable() and len(line) < 300 for line in server.stderr), server
+        assert server.stderr == []
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def answered(channel, servers):
         ask(channel, body, reply_to=replies, correlation_id=correlation_id)
         _, properties, answer = get(channel, replies)
         assert properties.correlation_id == correlation_id
-        return properties, answer
+        return answer
 
     return answered
 
@@ -186,21 +186,18 @@ def answered(channel, servers):
 def test_a_request_that_is_not_allowed_gets_an_error(answered):
     """The error is no number, and no port takes its beginning for one."""
     for number, body in enumerate(NOT_ALLOWED):
-        properties, answer = answered(body, f"bad {number}")
-        assert properties.type == "error", body[:20]
+        answer = answered(body, f"bad {number}")
         assert answer.strip()[:1].isalpha(), body[:20]
         with pytest.raises(ValueError, match="invalid literal"):
             int(answer)
-        properties, answer = answered(b"10", f"good {number}")
-        assert properties.type != "error"
-        assert answer == b"55"
+        assert answered(b"10", f"good {number}") == b"55"
 
 
 def test_the_largest_request_is_answered(answered):
     a, b = 0, 1
     for _ in range(1000):
         a, b = b, a + b
-    assert int(answered(b"1000", "the largest")[1]) == a
+    assert int(answered(b"1000", "the largest")) == a
 
 
 @pytest.mark.parametrize("body", [b"5", b"thirty"])
@@ -208,13 +205,13 @@ def test_a_request_whose_sender_cannot_be_answered(channel, answered, body):
     for number, properties in enumerate(NOBODY):
         ask(channel, body, **properties)
         # One for each server.
-        assert answered(b"10", f"good {number}")[1] == b"55", properties
-        assert answered(b"10", f"good {number} again")[1] == b"55", properties
+        assert answered(b"10", f"good {number}") == b"55", properties
+        assert answered(b"10", f"good {number} again") == b"55", properties
     wait_until(lambda: is_empty(channel, "rpc_queue"), "the end of the requests", 15)
 
 
 def test_a_correlation_id_that_is_not_utf_8(answered):
-    assert answered(b"10", b"\xff\xfe")[1] == b"55"
+    assert answered(b"10", b"\xff\xfe") == b"55"
 
 
 def test_a_client_that_has_left(servers, channel, url, answered):
@@ -222,7 +219,7 @@ def test_a_client_that_has_left(servers, channel, url, answered):
         leaver = connection.channel()
         gone = leaver.queue_declare(**REPLY_QUEUE).method.queue
     ask(channel, b"30", reply_to=gone)
-    assert answered(b"10", "1")[1] == b"55"
+    assert answered(b"10", "1") == b"55"
 
 
 def test_direct_reply_to(servers, channel):
@@ -275,7 +272,7 @@ def test_replies_to_somebody_else_are_ignored(run, request_of):
     reply(b"1", correlation_id=None)
     reply(b"2", correlation_id="somebody else")
     reply(b"3", correlation_id=b"\xff\xfe")
-    reply(b"error: 4", correlation_id="somebody else", type="error")
+    reply(b"error: 4", correlation_id="somebody else")
     reply(b"832040")
     assert client.wait() == 0, client
     assert client.stdout[1:] == [" [.] Got 832040"]
@@ -288,12 +285,12 @@ def test_a_stream_of_replies_to_somebody_else_is_not_endless(run, request_of):
     """
     code = """
 import rpc_client
-with rpc_client.FibonacciRpcClient() as client:
-    print("Requesting", flush=True)
-    try:
-        client.call(30, timeout=3)
-    except TimeoutError:
-        print("has given up")
+client = rpc_client.FibonacciRpcClient()
+print("Requesting", flush=True)
+try:
+    client.call(30, timeout=3)
+except TimeoutError:
+    print("has given up")
 """
     client = run("-c", code, command=(sys.executable,))
     client.wait_for("Requesting")
@@ -317,24 +314,15 @@ with rpc_client.FibonacciRpcClient() as client:
         b"\x1b]0;evil\a\x9b1A\r\n [x] Sent",
         "²".encode(),
         b"1.5",
-        b"1_0",
+        b"error: too large",
     ],
-    ids=["empty", "text", "not UTF-8", "controls", "superscript", "fraction", "Python only"],
+    ids=["empty", "text", "not UTF-8", "controls", "superscript", "fraction", "error"],
 )
 def test_a_reply_that_is_no_number(run, request_of, body):
     client = run("rpc_client.py")
     client.wait_for("Requesting")
     request_of()(body)
-    assert gives_up(client, "The server answered").isprintable()
-
-
-@pytest.mark.parametrize("body", [b"error: too large", b"5"])
-def test_an_error_reply(run, request_of, body):
-    """What makes it an error is its type, not its text."""
-    client = run("rpc_client.py")
-    client.wait_for("Requesting")
-    request_of()(body, type="error")
-    gives_up(client, body.decode())
+    assert gives_up(client).isprintable()
 
 
 @pytest.mark.parametrize("n", ["thirty", "-1", "1001", "", "\udcff", "9" * 5000])
