@@ -8,7 +8,7 @@ A session is a block of the language `console`. In it,
     $ python send.py                  is typed; the command ends by itself if another follows
                                       in the same terminal before a key is pressed there
     $ make queues  # repeat until ..  is typed again and again, until it shows what follows
-    ^C [!] Interrupted                a key is pressed, and this is what the terminal shows then
+    ^C                                a key is pressed, and this is what the terminal shows then
     anything else                     is what the terminal shows, whole and in this order
 
 In what is shown, … stands for whatever differs from one time to the next, and a line of it alone
@@ -281,7 +281,7 @@ class Player:
         for window in self.windows.values():
             if window.busy:
                 window.press("^C")
-                window.expect(["^C [!] Interrupted"], until_prompt=True)
+                window.expect(["^C"], until_prompt=True)
 
     def close(self):
         """Close all windows."""
