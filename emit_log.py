@@ -16,13 +16,13 @@ def main():
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     brokers = [pika.URLParameters(url.strip()) for url in urls]
     for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds to wait while it has no memory or disk
+        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
     connection = pika.BlockingConnection(brokers)
     with connection.channel() as channel:
         # A fanout exchange copies each message into every queue that is bound to it.
         channel.exchange_declare(exchange="logs", exchange_type="fanout")
         channel.basic_publish(exchange="logs", routing_key="", body=message)
-    # Leaving the block has waited for the broker: the exchange has the log. Nobody need read it.
+    # Leaving the block waits until the exchange has taken the log. Perhaps nobody reads it.
     connection.close()
     print(f" [x] Sent {message!r}")
 

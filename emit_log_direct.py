@@ -17,13 +17,13 @@ def main():
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     brokers = [pika.URLParameters(url.strip()) for url in urls]
     for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds to wait while it has no memory or disk
+        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
     connection = pika.BlockingConnection(brokers)
     with connection.channel() as channel:
         # A direct exchange hands a message to the queues that are bound with its routing key.
         channel.exchange_declare(exchange="direct_logs", exchange_type="direct")
         channel.basic_publish(exchange="direct_logs", routing_key=severity, body=message)
-    # Leaving the block has waited for the broker: the exchange has the log. Nobody need read it.
+    # Leaving the block waits until the exchange has taken the log. Perhaps nobody reads it.
     connection.close()
     print(f" [x] Sent {severity!r}:{message!r}")
 

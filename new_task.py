@@ -16,14 +16,13 @@ def main():
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     brokers = [pika.URLParameters(url.strip()) for url in urls]
     for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds to wait while it has no memory or disk
+        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
     connection = pika.BlockingConnection(brokers)
     channel = connection.channel()
     channel.queue_declare(queue="task_queue", durable=True, arguments={"x-queue-type": "quorum"})
     # A persistent message survives a restart of the broker, as its durable queue does.
     persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
-    # With confirms, this waits until the broker holds the task. mandatory: it is an error if there
-    # is no queue to hold it.
+    # With confirms, mandatory makes it an error if there is no queue to take the task.
     channel.confirm_delivery()
     channel.basic_publish("", "task_queue", body=message, properties=persistent, mandatory=True)
     connection.close()

@@ -14,13 +14,13 @@ import pika
 def main():
     # AMQP_URL says where the broker is: one URL, or several with commas between them.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    brokers = [pika.URLParameters(url.strip()) for url in urls]
     try:
-        connection = pika.BlockingConnection([pika.URLParameters(url.strip()) for url in urls])
-    except Exception as error:  # whatever is in the way, the ending below tries again
+        connection = pika.BlockingConnection(brokers)
+    except Exception as error:  # whatever is in the way: the loop at the end tries again
         raise pika.exceptions.AMQPConnectionError(error) from error
     channel = connection.channel()
-    # Whoever comes first creates the queue. durable: it survives a restart of the broker.
-    # quorum: in a cluster, several nodes keep a copy of it.
+    # The same declaration as in send.py (durable and quorum are explained there).
     channel.queue_declare(queue="hello", durable=True, arguments={"x-queue-type": "quorum"})
     # auto_ack: the broker forgets a message as soon as it has sent it. Lesson 2 is more careful.
     channel.basic_consume(queue="hello", on_message_callback=callback, auto_ack=True)

@@ -1,4 +1,4 @@
-"""Lesson 3, Publish/subscribe: prints every log message sent while it runs.
+"""Lesson 3, Publish/subscribe: prints every log message sent while it is connected.
 
 $ python receive_logs.py
 """
@@ -14,13 +14,14 @@ import pika
 def main():
     # AMQP_URL says where the broker is: one URL, or several with commas between them.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    brokers = [pika.URLParameters(url.strip()) for url in urls]
     try:
-        connection = pika.BlockingConnection([pika.URLParameters(url.strip()) for url in urls])
-    except Exception as error:  # whatever is in the way, the ending below tries again
+        connection = pika.BlockingConnection(brokers)
+    except Exception as error:  # whatever is in the way: the loop at the end tries again
         raise pika.exceptions.AMQPConnectionError(error) from error
     channel = connection.channel()
     channel.exchange_declare(exchange="logs", exchange_type="fanout")
-    # exclusive: our own queue, which goes when we go. Its name, made up by the broker, comes back.
+    # exclusive: ours alone, deleted when we leave. The broker makes up its name (.method.queue).
     queue = channel.queue_declare(queue="", exclusive=True).method.queue
     # Bound to the exchange, the queue gets a copy of every log.
     channel.queue_bind(exchange="logs", queue=queue)

@@ -17,13 +17,14 @@ def main():
         sys.exit(f"Usage: {sys.argv[0]} [info] [warning] [error]")
     # AMQP_URL says where the broker is: one URL, or several with commas between them.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    brokers = [pika.URLParameters(url.strip()) for url in urls]
     try:
-        connection = pika.BlockingConnection([pika.URLParameters(url.strip()) for url in urls])
-    except Exception as error:  # whatever is in the way, the ending below tries again
+        connection = pika.BlockingConnection(brokers)
+    except Exception as error:  # whatever is in the way: the loop at the end tries again
         raise pika.exceptions.AMQPConnectionError(error) from error
     channel = connection.channel()
     channel.exchange_declare(exchange="direct_logs", exchange_type="direct")
-    # exclusive: our own queue, which goes when we go. Its name, made up by the broker, comes back.
+    # exclusive: ours alone, deleted when we leave. The broker makes up its name (.method.queue).
     queue = channel.queue_declare(queue="", exclusive=True).method.queue
     # One binding for each severity: the queue gets the logs of them all.
     for severity in severities:

@@ -13,12 +13,12 @@ class FibonacciRpcClient:
         urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
         brokers = [pika.URLParameters(url.strip()) for url in urls]
         for broker in brokers:
-            broker.blocked_connection_timeout = 10  # seconds to wait while it has no memory or disk
+            broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory
         self.connection = pika.BlockingConnection(brokers)
         try:
             self.channel = channel = self.connection.channel()
             channel.queue_declare("rpc_queue", durable=True, arguments={"x-queue-type": "quorum"})
-            self.queue = channel.queue_declare("", exclusive=True).method.queue  # its name
+            self.queue = channel.queue_declare("", exclusive=True).method.queue  # our own
         except pika.exceptions.AMQPChannelError:
             self.close()
             raise
@@ -30,7 +30,7 @@ class FibonacciRpcClient:
         self.channel.basic_publish("", "rpc_queue", body=str(n), properties=request)
         deadline = time.monotonic() + timeout
         replies = self.channel.consume(self.queue, auto_ack=True, inactivity_timeout=0.1)
-        for _, properties, body in replies:  # three None after 0.1 s without a message
+        for _, properties, body in replies:  # (None, None, None) if 0.1 s pass without one
             if properties and properties.correlation_id == request.correlation_id:
                 if not body.isdigit():
                     raise ValueError(f"The server answered {body.decode(errors='replace')!r}")

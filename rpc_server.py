@@ -14,9 +14,10 @@ import pika
 def main():
     # AMQP_URL says where the broker is: one URL, or several with commas between them.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    brokers = [pika.URLParameters(url.strip()) for url in urls]
     try:
-        connection = pika.BlockingConnection([pika.URLParameters(url.strip()) for url in urls])
-    except Exception as error:  # whatever is in the way, the ending below tries again
+        connection = pika.BlockingConnection(brokers)
+    except Exception as error:  # whatever is in the way: the loop at the end tries again
         raise pika.exceptions.AMQPConnectionError(error) from error
     channel = connection.channel()
     channel.queue_declare(queue="rpc_queue", durable=True, arguments={"x-queue-type": "quorum"})
@@ -28,15 +29,14 @@ def main():
 
 
 def on_request(channel, method, properties, body):
-    # No request may end the server, or keep it busy for long. The length is looked at before
-    # int(), which is slow, or fails, for thousands of digits.
+    # No request may end the server. The length comes first: int() fails for thousands of digits.
     if body.isdigit() and len(body) <= 4 and int(body) <= 1000:
         print(f" [.] fib({int(body)})", flush=True)
         answer = str(fib(int(body)))
     else:
         answer = "error: fib takes a whole number from 0 to 1000"
-    # reply_to: the queue in which the client waits. The correlation id tells it which of its
-    # requests this is the answer to.
+    # reply_to: the queue where the client waits for the answer. The correlation id tells it which
+    # of its requests this is the answer to.
     if properties.reply_to:
         reply = pika.BasicProperties(correlation_id=properties.correlation_id)
         channel.basic_publish("", properties.reply_to, body=answer, properties=reply)

@@ -15,13 +15,13 @@ def main():
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     brokers = [pika.URLParameters(url.strip()) for url in urls]
     for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds to wait while it has no memory or disk
+        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
     connection = pika.BlockingConnection(brokers)
     channel = connection.channel()
     # Whoever comes first creates the queue. durable: it survives a restart of the broker.
     # quorum: in a cluster, several nodes keep a copy of it.
     channel.queue_declare(queue="hello", durable=True, arguments={"x-queue-type": "quorum"})
-    # From now on basic_publish waits until the broker has the message, so that "Sent" is true.
+    # From now on basic_publish waits until the broker has taken the message: "Sent" is true.
     channel.confirm_delivery()
     # A message goes to an exchange, never straight to a queue. The default exchange, "", hands
     # it to the queue that has the routing key as its name.

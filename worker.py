@@ -14,9 +14,10 @@ import pika
 def main():
     # AMQP_URL says where the broker is: one URL, or several with commas between them.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    brokers = [pika.URLParameters(url.strip()) for url in urls]
     try:
-        connection = pika.BlockingConnection([pika.URLParameters(url.strip()) for url in urls])
-    except Exception as error:  # whatever is in the way, the ending below tries again
+        connection = pika.BlockingConnection(brokers)
+    except Exception as error:  # whatever is in the way: the loop at the end tries again
         raise pika.exceptions.AMQPConnectionError(error) from error
     channel = connection.channel()
     channel.queue_declare(queue="task_queue", durable=True, arguments={"x-queue-type": "quorum"})
@@ -30,10 +31,10 @@ def main():
 def work(channel, method, properties, body):
     print(f" [x] Received {body.decode(errors='replace')!r}", flush=True)
     # Stands for the work: a second for each dot. Unlike time.sleep(), it answers the heartbeats of
-    # the broker; work that computes for longer than these belongs in a thread (see the README).
+    # the broker; long computations belong in a thread (see the README).
     channel.connection.sleep(body.count(b"."))
     print(" [x] Done", flush=True)
-    # Last of all: if we die before this, the broker gives the task to another worker.
+    # Last of all: if we die before this, the broker gives the task to a worker again.
     channel.basic_ack(delivery_tag=method.delivery_tag)
 
 
