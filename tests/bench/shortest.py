@@ -111,8 +111,9 @@ def fibonacci_client(count):
     sys.path.insert(0, os.getcwd())
     from rpc_client import FibonacciRpcClient
 
-    with FibonacciRpcClient() as client:
-        timed(lambda: client.call(10), int(count))
+    client = FibonacciRpcClient()
+    timed(lambda: client.call(10), int(count))
+    client.close()
 
 
 def timed(call, count):
