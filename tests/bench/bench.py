@@ -83,6 +83,7 @@ class Bench:
     def __init__(self, url):
         self.url = url
         self.env = {**os.environ, "AMQP_URL": url}
+        self.env.pop("PYTHONUNBUFFERED", None)  # as in a learner's terminal
         self.channel = pika.BlockingConnection(pika.URLParameters(url)).channel()
         self.costs = {}  # what the plot shows: {group: {name: messages per second}}
 
@@ -204,6 +205,7 @@ class Bench:
                 "receive": lambda: rate(
                     "hello", MESSAGES, [[*SHORTEST, "receive", str(MESSAGES)]], 2
                 ),
+                "printer": lambda: rate("hello", MESSAGES, [[*SHORTEST, "printer"]], MESSAGES),
                 "worker.py": lambda: rate("task_queue", TASKS, [[PYTHON, "worker.py"]], 2 * TASKS),
                 "worker": lambda: rate("task_queue", TASKS, [[*SHORTEST, "worker", str(TASKS)]], 2),
                 "two worker.py": lambda: rate(
@@ -215,6 +217,8 @@ class Bench:
         for ours, shortest in (("receive.py", "receive"), ("worker.py", "worker")):
             ratio = median([a / b for a, b in zip(measured[ours], measured[shortest])])
             result.add_row(ours, f"{median(measured[ours]):.0f}", f"{ratio:.0%}")
+        ratio = median([a / b for a, b in zip(measured["receive.py"], measured["printer"])])
+        result.add_row("receive.py, if the shortest prints", "", f"{ratio:.0%}")
         ratio = median([a / b for a, b in zip(measured["two worker.py"], measured["worker.py"])])
         result.add_row(
             "two worker.py", f"{median(measured['two worker.py']):.0f}", f"{ratio:.2f} × one"

@@ -64,6 +64,18 @@ def receive(count, queue="hello", prefetch="0", auto_ack="yes"):
     there.start_consuming()
 
 
+def printer():
+    """Print each message of lesson 1 at once, as receive.py has to."""
+    there = channel()
+
+    def callback(there, method, properties, body):
+        print(body, flush=True)
+
+    there.basic_consume("hello", callback, auto_ack=True)
+    print("ready", flush=True)
+    there.start_consuming()
+
+
 def worker(count):
     receive(count, "task_queue", "1", "no")
 
