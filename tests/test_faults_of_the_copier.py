@@ -74,14 +74,14 @@ def test_a_bug_in_main(run, tmp_path, script):
 def test_a_client_that_cannot_declare_its_queues_leaves_no_connection(run, channel, broker, vhost):
     channel.queue_declare("rpc_queue", durable=True, arguments={"x-queue-type": "classic"})
     code = """
-import time
+import signal
 import pika
 import rpc_client
 try:
     rpc_client.FibonacciRpcClient()
 except pika.exceptions.AMQPChannelError:
     print("refused", flush=True)
-time.sleep(60)
+signal.pause()  # until the test kills it
 """
     client = run("-c", code, command=(sys.executable,))
     client.wait_for("refused")
