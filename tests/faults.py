@@ -51,6 +51,11 @@ SECRET = "s3same"  # a password, or the end of one; no script may ever show it
 SOON = 2
 
 
+def connections(broker, vhost):
+    """The number of connections to a virtual host."""
+    return broker.rabbitmqctl("-q", "list_connections", "vhost").split().count(vhost)
+
+
 def for_each(scripts):
     """Parametrise a test by script."""
     return pytest.mark.parametrize("script", scripts, ids=[script[0] for script in scripts])

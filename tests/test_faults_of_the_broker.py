@@ -16,6 +16,7 @@ from faults import (
     PRODUCERS,
     READY,
     SECRET,
+    connections,
     fails,
     for_each,
     gives_up,
@@ -175,6 +176,8 @@ def test_malformed_urls(start, script):
             fails(terminal)
         else:
             wait_until(lambda t=terminal: t.stderr, "what is wrong", 30)
+            assert terminal.process.poll() in (None, 1), terminal
+            assert terminal.stderr[0].startswith((" [!] ", "Traceback")), terminal
             assert terminal.stdout == []
 
 
@@ -247,11 +250,6 @@ def test_a_certificate_for_another_host(start, own_broker):
 
 
 # The connection drops
-
-
-def connections(broker, vhost):
-    """The number of connections to a virtual host."""
-    return broker.rabbitmqctl("-q", "list_connections", "vhost").split().count(vhost)
 
 
 def test_connections_closed_by_the_operator(run, url, broker, vhost):

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 from broker import wait_until
-from faults import CONSUMERS, LESSONS, PRODUCERS, READY, for_each
+from faults import CONSUMERS, LESSONS, PRODUCERS, READY, connections, for_each
 from terminal import ROOT
 
 BUGS = [
@@ -85,8 +85,4 @@ signal.pause()  # until the test kills it
 """
     client = run("-c", code, command=(sys.executable,))
     client.wait_for("refused")
-
-    def connections():
-        return broker.rabbitmqctl("-q", "list_connections", "vhost").split().count(vhost)
-
-    wait_until(lambda: connections() == 1, "the test's own connection alone", 10)
+    wait_until(lambda: connections(broker, vhost) == 1, "the test's own connection alone", 10)
