@@ -3,18 +3,21 @@
 Each is the first session of its section. What a terminal shows is compared with the page, and
 shown here, marked with the terminal's number. The exit status is 0 only if all was as on the page.
 
-    python tests/demo.py --picture FILE      plays two lessons, and saves the README's picture
+    python -m demo --picture FILE      plays two lessons, and saves the README's picture
 """
 
 import argparse
 import re
 import sys
 
-from broker import BrokerError, kind
 from rich.console import CONSOLE_SVG_FORMAT, Console
 from rich.text import Text
-from sessions import Player, blocks, environment
-from terminal import ROOT
+
+from brokers.docker_or_local import broker_class
+from brokers.tools import ROOT, BrokerError, end_in_good_order_when_the_terminal_closes
+from support.markdown_page import blocks
+from support.real_terminal import environment
+from support.session_player import Player
 
 COLOURS = ["cyan", "magenta", "green", "yellow"]
 PICTURED = 2  # lessons
@@ -58,9 +61,11 @@ def main():
     parser = argparse.ArgumentParser(description="Play the main session of each lesson.")
     parser.add_argument("--picture", metavar="FILE", help="play two lessons, and save them as SVG")
     picture = parser.parse_args().picture
+    end_in_good_order_when_the_terminal_closes()
+    sys.stdout.reconfigure(errors="replace")  # not every terminal has every character
     console = Console(highlight=False, record=bool(picture), width=90 if picture else None)
     sessions = list(lessons().items())[: PICTURED if picture else None]
-    broker = kind()()
+    broker = broker_class()()
     console.print(f"Starting RabbitMQ, {broker.description}; this takes some seconds ...")
     try:
         with console.status("Waiting until it answers ..."):

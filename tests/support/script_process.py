@@ -1,21 +1,23 @@
-"""Runs a script as a learner's terminal would, and reads what it prints as it appears."""
+"""Runs a script as a process, and reads what it prints as it appears."""
 
+import contextlib
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
-ROOT = Path(__file__).resolve().parent.parent
+from brokers.tools import ROOT
+from support.list_of_lessons import lesson_of
+
 DEADLINE = 15  # seconds; far more than any line here takes, except on a very busy machine
 
 
-class Terminal:
-    """A script that runs in a terminal of its own, with its output in pipes.
+class Script:
+    """A script that runs, with its output in pipes.
 
-    :param str script: the script's name and its arguments
+    :param str words: the script's name and its arguments
     :param str url: the value of AMQP_URL; None leaves it unset
     :param env: further environment variables
     :param cwd: the folder to run in; the project's by default
@@ -26,25 +28,26 @@ class Terminal:
     """
 
     def __init__(
-        self, *script, url=None, env=None, cwd=ROOT, on_line=None, command=(sys.executable,)
+        self, *words, url=None, env=None, cwd=ROOT, on_line=None, command=(sys.executable,)
     ):
         environment = {**os.environ, **(env or {})}
         environment.pop("PYTHONUNBUFFERED", None)  # it would hide a missing flush
         environment.pop("AMQP_URL", None)
         if url is not None:
             environment["AMQP_URL"] = url
-        self.script = script
+        self.words = words
         self.stdout, self.stderr = [], []
         self._changed = threading.Condition()
         self._on_line = on_line or (lambda stream, line: None)
         self.process = subprocess.Popen(
-            [*command, *script],
+            [*command, *words],
             cwd=cwd,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             preexec_fn=obey_ctrl_c,
+            start_new_session=True,
         )
         self._readers = [
             threading.Thread(target=self._read, args=stream, daemon=True)
@@ -82,6 +85,10 @@ class Terminal:
                     raise AssertionError(f"no {count} lines with {text!r} on {stream} of {self}")
                 self._changed.wait(0.1)
 
+    def wait_until_ready(self, count=1, seconds=DEADLINE):
+        """Wait until a consumer has said `count` times that it waits for messages."""
+        self.wait_for(lesson_of(self.words[0]).ready, count, seconds=seconds)
+
     def wait(self, seconds=DEADLINE):
         """Wait until the script has ended, and return its exit status.
 
@@ -100,14 +107,15 @@ class Terminal:
         self.process.send_signal(signal.SIGINT)
 
     def kill(self):
-        """End the script with SIGKILL, as an accident would, and wait until it is gone."""
-        self.process.kill()
+        """End the script, and what it has started, with SIGKILL; wait until it is gone."""
+        with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+            os.killpg(self.process.pid, signal.SIGKILL)
         self.wait()
 
     def __repr__(self):
         printed = "".join(f"\n    {line}" for line in [*self.stdout, *self.stderr])
-        script = " ".join(self.script).encode(errors="backslashreplace").decode()
-        return f"{script} (exit status {self.process.poll()}), which printed:{printed}"
+        words = " ".join(self.words).encode(errors="backslashreplace").decode()
+        return f"{words} (exit status {self.process.poll()}), which printed:{printed}"
 
     def __enter__(self):
         return self

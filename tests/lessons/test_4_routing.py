@@ -2,7 +2,7 @@
 
 import pytest
 
-WAITING = " [*] Waiting for logs. To exit press CTRL+C"
+from support.list_of_lessons import LOGS
 
 
 @pytest.mark.parametrize(
@@ -15,26 +15,26 @@ WAITING = " [*] Waiting for logs. To exit press CTRL+C"
 )
 def test_arguments(run, arguments, sent):
     receiver = run("receive_logs_direct.py", "info", "error")
-    receiver.wait_for("Waiting")
+    receiver.wait_until_ready()
     emitter = run("emit_log_direct.py", *arguments)
     assert emitter.wait() == 0
     assert emitter.stdout == [f" [x] Sent {sent}"]
     receiver.wait_for(sent)
-    assert receiver.stdout == [WAITING, f" [x] {sent}"]
+    assert receiver.stdout == [LOGS, f" [x] {sent}"]
 
 
 def test_each_receiver_gets_the_severities_it_asked_for(run):
     serious = run("receive_logs_direct.py", "warning", "error")
     everything = run("receive_logs_direct.py", "info", "warning", "error")
     for receiver in (serious, everything):
-        receiver.wait_for("Waiting")
+        receiver.wait_until_ready()
     # Nobody asked for "debug": it is dropped.
     for severity in ("debug", "info", "warning", "error"):
         assert run("emit_log_direct.py", severity, "x").wait() == 0
     serious.wait_for("'error':'x'")
     everything.wait_for("'error':'x'")
-    assert serious.stdout == [WAITING, " [x] 'warning':'x'", " [x] 'error':'x'"]
-    assert everything.stdout == [WAITING, " [x] 'info':'x'", *serious.stdout[1:]]
+    assert serious.stdout == [LOGS, " [x] 'warning':'x'", " [x] 'error':'x'"]
+    assert everything.stdout == [LOGS, " [x] 'info':'x'", *serious.stdout[1:]]
 
 
 def test_usage(run):
@@ -52,7 +52,7 @@ def test_exchange_and_bindings_on_the_wire(run, broker, vhost):
         False,
         False,
     )
-    run("receive_logs_direct.py", "warning", "error").wait_for("Waiting")
+    run("receive_logs_direct.py", "warning", "error").wait_until_ready()
     (queue,) = broker.api("GET", "queues", vhost)
     assert queue["name"].startswith("amq.gen-")
     assert (queue["durable"], queue["exclusive"]) == (False, True)

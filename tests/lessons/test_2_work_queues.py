@@ -5,20 +5,19 @@ import itertools
 import re
 import time
 
-import pytest
-from broker import wait_until
-from terminal import ROOT
+from brokers.tools import ROOT, wait_until
+from support.list_of_lessons import MESSAGES
 
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 WORKER = (ROOT / "worker.py").read_text()
 
 
 def send(run, *tasks, **options):
     """Send each task with new_task.py, one after the other."""
     for task in tasks:
-        terminal = run("new_task.py", *task.split(), **options)
-        assert terminal.wait() == 0, terminal
-        assert terminal.stdout == [f" [x] Sent {task!r}"]
+        sender = run("new_task.py", *task.split(), **options)
+        assert sender.wait() == 0, sender
+        assert sender.stdout == [f" [x] Sent {task!r}"]
 
 
 def received(worker):
@@ -30,24 +29,13 @@ def received(worker):
     ]
 
 
-def task_queue(broker, vhost):
-    """The numbers of ready and of unacknowledged tasks, as rabbitmqctl tells them."""
-    columns = ["name", "messages_ready", "messages_unacknowledged"]
-    table = broker.rabbitmqctl("-q", "list_queues", "-p", vhost, "--no-table-headers", *columns)
-    rows = {
-        name: (int(ready), int(unacked))
-        for name, ready, unacked in map(str.split, table.splitlines())
-    }
-    return rows.get("task_queue")
-
-
 def test_what_the_terminals_show(run):
     worker = run("worker.py")
-    worker.wait_for("Waiting")
+    worker.wait_until_ready()
     send(run, "First message.")
     worker.wait_for("Done")
     assert worker.stdout == [
-        " [*] Waiting for messages. To exit press CTRL+C",
+        MESSAGES,
         " [x] Received 'First message.'",
         " [x] Done",
     ]
@@ -63,7 +51,7 @@ def test_without_arguments(run):
 def test_each_dot_is_a_second_of_work(run):
     times = {}
     worker = run("worker.py", on_line=lambda _, line: times.setdefault(line, time.monotonic()))
-    worker.wait_for("Waiting")
+    worker.wait_until_ready()
     send(run, "Two seconds..")
     worker.wait_for("Done")
     assert 1.9 < times[" [x] Done"] - times[" [x] Received 'Two seconds..'"] < 4
@@ -72,7 +60,7 @@ def test_each_dot_is_a_second_of_work(run):
 def test_round_robin(run):
     workers = [run("worker.py"), run("worker.py")]
     for worker in workers:
-        worker.wait_for("Waiting")
+        worker.wait_until_ready()
     for number in range(4):
         send(run, f"task {number}")
         wait_until(
@@ -92,7 +80,7 @@ def test_two_workers_share_what_is_waiting(run):
 def test_fair_dispatch(run):
     busy, free = run("worker.py"), run("worker.py")
     for worker in (busy, free):
-        worker.wait_for("Waiting")
+        worker.wait_until_ready()
     send(run, "heavy..........")
     wait_until(lambda: received(busy) or received(free), "the heavy task")
     if received(free):
@@ -105,34 +93,22 @@ def test_fair_dispatch(run):
 
 def test_a_killed_worker_s_task_is_done_by_another(run):
     first = run("worker.py")
-    first.wait_for("Waiting")
+    first.wait_until_ready()
     send(run, "important..")
     first.wait_for("Received 'important..'")
     second = run("worker.py")
-    second.wait_for("Waiting")
+    second.wait_until_ready()
     first.kill()
     second.wait_for("Done")
     assert received(second) == ["important.."]
     assert " [x] Done" not in first.stdout
 
 
-def test_ctrl_c_in_the_middle_of_a_task(run):
-    first = run("worker.py")
-    first.wait_for("Waiting")
-    send(run, "important..")
-    first.wait_for("Received 'important..'")
-    first.press_ctrl_c()
-    assert first.wait(seconds=1) == 0
-    assert first.stderr == []
-    second = run("worker.py")
-    second.wait_for("Done")
-    assert received(second) == ["important.."]
-
-
 def test_rabbitmqctl_counts_ready_and_unacknowledged(run, broker, vhost):
     def shows(ready, unacked):
         what = f"{ready} ready and {unacked} unacknowledged tasks"
-        wait_until(lambda: task_queue(broker, vhost) == (ready, unacked), what, 20, interval=0.5)
+        counts = (ready, unacked)
+        wait_until(lambda: broker.messages(vhost, "task_queue") == counts, what, 20, interval=0.5)
 
     send(run, "one....................", "two")
     shows(2, 0)
@@ -147,9 +123,9 @@ def test_the_readme_s_thread_answers_heartbeats_while_it_computes(run, url, tmp_
     """The broker gives up a client that is silent for two heartbeats; the task is longer."""
     (snippet,) = re.findall(r"# instead of work in worker.py\n(.*?)```", README, re.DOTALL)
     original = re.search(r"def work.*?\n\n\n", WORKER, re.DOTALL).group()
-    (tmp_path / "computing_worker.py").write_text(WORKER.replace(original, f"{snippet}\n\n"))
-    worker = run("computing_worker.py", url=f"{url}?heartbeat=2", cwd=tmp_path)
-    worker.wait_for("Waiting")
+    (tmp_path / "worker.py").write_text(WORKER.replace(original, f"{snippet}\n\n"))
+    worker = run("worker.py", url=f"{url}?heartbeat=2", cwd=tmp_path)
+    worker.wait_until_ready()
     send(run, "compute.......", "next")
     worker.wait_for("Done", count=2)
     assert received(worker) == ["compute.......", "next"]
@@ -157,7 +133,7 @@ def test_the_readme_s_thread_answers_heartbeats_while_it_computes(run, url, tmp_
 
 
 def test_queue_on_the_wire(run, broker, vhost):
-    run("worker.py").wait_for("Waiting")
+    run("worker.py").wait_until_ready()
     queue = broker.api("GET", "queues", vhost, "task_queue")
     assert (queue["durable"], queue["auto_delete"], queue["exclusive"]) == (True, False, False)
     assert queue["arguments"] == {"x-queue-type": "quorum"}
@@ -171,22 +147,10 @@ def test_task_on_the_wire(run, channel):
 
 
 def test_prefetch_and_acknowledgement_on_the_wire(run, broker, vhost):
-    run("worker.py").wait_for("Waiting")
+    run("worker.py").wait_until_ready()
 
     def consumers():
         return broker.api("GET", "consumers", vhost)
 
     (consumer,) = wait_until(consumers, "the worker among the consumers", 20)
     assert (consumer["prefetch_count"], consumer["ack_required"]) == (1, True)
-
-
-@pytest.mark.parametrize("script", ["new_task.py", "worker.py"])
-def test_redeclaring_with_other_properties_is_an_error(run, channel, script):
-    channel.queue_declare("task_queue", durable=True, arguments={"x-queue-type": "classic"})
-    terminal = run(script)
-    assert terminal.wait() == 1
-    assert terminal.stdout == []
-    (sentence,) = terminal.stderr
-    assert sentence.startswith(" [!] ")
-    for part in ("PRECONDITION_FAILED", "'task_queue'", "x-queue-type"):
-        assert part in sentence

@@ -5,23 +5,27 @@ import uuid
 
 import pika
 import pytest
-import requests
-from broker import wait_until
-from cluster import SIZE, cluster_kind
-from faults import CONSUMERS, LESSONS, LOST, READY, gives_up, goes_on, works
-from stream import Stream
 
-pytestmark = [pytest.mark.cluster, pytest.mark.timeout(400)]
+from brokers.cluster import SIZE
+from brokers.tools import BrokerError, wait_until
+from support.expectations import (
+    CONNECTION_FAILED,
+    assert_ends_with_a_sentence,
+    assert_gets_messages,
+    assert_still_runs,
+)
+from support.list_of_lessons import CONSUMERS, LESSONS
+from support.stream_of_tasks import Stream
+
+pytestmark = [
+    pytest.mark.cluster,
+    pytest.mark.xdist_group("cluster"),
+    pytest.mark.timeout(400),
+]
 # Seconds. RabbitMQ 4.3 gives itself a minute before it refuses for want of a majority, and another
 # before it takes a message back from a consumer at a node that is lost (its setting
 # consumer_disconnected_timeout, https://www.rabbitmq.com/docs/quorum-queues).
 LONG = 100
-
-
-@pytest.fixture(scope="module")
-def shared_cluster():
-    with cluster_kind()() as cluster:
-        yield cluster
 
 
 @pytest.fixture
@@ -54,19 +58,19 @@ def opens(node, vhost):
 
 def online(cluster, vhost):
     """The names of the nodes that have a running replica of task_queue."""
-    with contextlib.suppress(requests.RequestException, StopIteration):
+    with contextlib.suppress(OSError, BrokerError):
         return set(cluster.running().api("GET", "queues", vhost, "task_queue").get("online", []))
     return set()
 
 
-def succeeds(start, *script):
+def send_until_it_succeeds(start, url, words):
     """Start a producer again and again, until it succeeds; before, it has to fail as it should."""
 
-    def tried():
-        producer = start(*script)
-        return producer.wait(LONG) == 0 or not gives_up(producer)
+    def sent():
+        producer = start(*words, url=url)
+        return producer.wait(LONG) == 0 or not assert_ends_with_a_sentence(producer)
 
-    wait_until(tried, f"{script} to succeed")
+    wait_until(sent, f"{words} to succeed")
 
 
 def names(nodes):
@@ -77,10 +81,10 @@ def names(nodes):
 def test_all_lessons_pass_through_any_node(cluster, vhost, start, place):
     """The consumers are at one node, the producers at the next."""
     here, there = cluster.nodes[place], cluster.nodes[(place + 1) % SIZE]
-    for lesson in LESSONS:
-        consumer = start(*lesson[0], url=here.url(vhost))
-        consumer.wait_for(READY)
-        works(start, there.url(vhost), lesson, consumer)
+    for words in CONSUMERS:
+        consumer = start(*words, url=here.url(vhost))
+        consumer.wait_until_ready()
+        assert_gets_messages(start, there.url(vhost), consumer)
         assert consumer.stderr == []
 
 
@@ -145,29 +149,28 @@ def test_two_nodes_are_down(cluster, vhost, start):
         node.kill()
     sender = start("new_task.py", "meanwhile", url=cluster.url(vhost))
     worker = start("worker.py", url=cluster.url(vhost))
-    gives_up(sender, seconds=LONG)
-    goes_on(worker)
+    assert_ends_with_a_sentence(sender, seconds=LONG)
+    assert_still_runs(worker)
     others[0].start()
     worker.wait_for("Received 'before'", seconds=LONG)
-
-    succeeds(lambda *script: start(*script, url=cluster.url(vhost)), "new_task.py", "after")
+    send_until_it_succeeds(start, cluster.url(vhost), ("new_task.py", "after"))
     worker.wait_for("Received 'after'", seconds=LONG)
-    goes_on(worker)
+    assert_still_runs(worker)
 
 
 def test_consumers_return_on_another_node(cluster, vhost, start):
-    consumers = [start(*script, url=cluster.url(vhost, first=1)) for script in CONSUMERS]
+    consumers = [start(*words, url=cluster.url(vhost, first=1)) for words in CONSUMERS]
     for consumer in consumers:
-        consumer.wait_for(READY, seconds=30)
+        consumer.wait_until_ready(seconds=30)
     cluster.nodes[1].kill()
     for consumer in consumers:
-        consumer.wait_for(LOST, stream="stderr", seconds=30)
-        consumer.wait_for(READY, count=2, seconds=LONG)
-        goes_on(consumer)
-    for (_, producer, line), consumer in zip(LESSONS, consumers):
+        consumer.wait_for(CONNECTION_FAILED, stream="stderr", seconds=30)
+        consumer.wait_until_ready(count=2, seconds=LONG)
+        assert_still_runs(consumer)
+    for lesson, consumer in zip(LESSONS, consumers):
         # At first the broker may refuse: the old queue of a receiver is still known, but gone.
-        succeeds(lambda *script: start(*script, url=cluster.url(vhost, first=2)), *producer)
-        consumer.wait_for(line, seconds=LONG)
+        send_until_it_succeeds(start, cluster.url(vhost, first=2), lesson.producer)
+        consumer.wait_for(lesson.prints, seconds=LONG)
 
 
 def test_an_rpc_client_whose_node_dies(cluster, vhost, start):
@@ -175,7 +178,7 @@ def test_an_rpc_client_whose_node_dies(cluster, vhost, start):
     client = start("rpc_client.py", url=cluster.url(vhost, first=2))
     client.wait_for("Requesting", seconds=30)
     cluster.nodes[2].kill()
-    gives_up(client, seconds=20)
+    assert_ends_with_a_sentence(client, seconds=20)
 
 
 def test_a_rolling_restart_loses_no_task(cluster, vhost, capsys):

@@ -1,9 +1,10 @@
 """The shortest pika programs that do what the lessons do, without printing, escaping, reconnecting.
 
-    python tests/bench/shortest.py PROGRAM [ARGUMENT...]      PROGRAM is the name of a function
+    python tests/bench/shortest_programs.py PROGRAM [ARGUMENT...]
 
-Where the broker is, AMQP_URL says. What consumes prints a line when it is ready, one at its first
-message and one at its last, so that it can be timed from outside as the lessons are.
+PROGRAM is the name of a function. Where the broker is, AMQP_URL says. What consumes prints a line
+when it is ready, one at its first message and one at its last, so that it can be timed from outside
+as the lessons are.
 """
 
 import os

@@ -1,12 +1,16 @@
 """`make bench`: how fast the twelve scripts are, against the shortest programs that do the same.
 
 Everything runs on a private broker, which is gone afterwards. What is compared is measured in
-turns, so that a machine's moods hit both alike, and what counts is their ratio. It prints tables
-and writes the README's plot, .github/speed.svg; a time that is bad is no failure.
+turns, so that a machine's moods hit both alike, and what counts is their ratio. It prints tables;
+a time that is bad is no failure.
+
+    python -m bench --picture FILE      draws the README's plot as well
 """
 
+import argparse
 import contextlib
 import os
+import platform
 import re
 import subprocess
 import sys
@@ -14,25 +18,24 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from statistics import median, quantiles
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-sys.path.insert(0, str(ROOT / "tests"))
+import matplotlib
+import pika
+import psutil
+from rich.console import Console
+from rich.table import Table
 
-import matplotlib  # noqa: E402
-import pika  # noqa: E402
-import psutil  # noqa: E402
-import pyperf  # noqa: E402
-from broker import kind, wait_until  # noqa: E402
-from rich.console import Console  # noqa: E402
-from rich.table import Table  # noqa: E402
-from terminal import Terminal  # noqa: E402
+from brokers.docker_or_local import broker_class
+from brokers.tools import ROOT, wait_until
+from support.list_of_lessons import CONSUMERS
+from support.script_process import Script
 
 matplotlib.use("svg")
 from matplotlib import pyplot  # noqa: E402
 
-PLOT = ROOT / ".github" / "speed.svg"
 PYTHON = sys.executable
-SHORTEST = [PYTHON, "tests/bench/shortest.py"]
+SHORTEST = [PYTHON, "tests/bench/shortest_programs.py"]
 ROUNDS = 15  # of each one-shot program
 TURNS = 3  # of each measurement of throughput
 MESSAGES, TASKS, CALLS, LATENCIES = 20_000, 2_000, 400, 300
@@ -48,14 +51,9 @@ print(time.perf_counter() - began, usage.ru_maxrss, status)
 console = Console(highlight=False, width=100)
 
 
-def statistics(values):
-    """Return the statistics of measured values, all greater than 0."""
-    run = pyperf.Run(list(values), metadata={"name": "bench"}, collect_metadata=False)
-    return pyperf.Benchmark([run])
-
-
-def median(values):
-    return statistics(values).median() if len(values) > 1 else values[0]
+def percentile_99(values):
+    """Return what 99 of 100 values are below."""
+    return quantiles(values, n=100)[98]
 
 
 def in_turns(measurements, turns):
@@ -237,8 +235,8 @@ class Bench:
 
         with contextlib.ExitStack() as stack:
             for _ in range(count):
-                receiver = stack.enter_context(Terminal(*script, url=self.url, on_line=note))
-                receiver.wait_for("Waiting")
+                receiver = stack.enter_context(Script(*script, url=self.url, on_line=note))
+                receiver.wait_until_ready()
             for number in range(LATENCIES):
                 text = f"message-{number}"
                 began = time.perf_counter()
@@ -255,11 +253,11 @@ class Bench:
             (["receive_logs.py"], 10, "logs", ""),
             (["receive_logs_topic.py", "#"], 1, "topic_logs", "bench.info"),
         ):
-            measured = statistics(self.latencies(script, count, exchange, key))
+            measured = self.latencies(script, count, exchange, key)
             result.add_row(
                 f"{count} {script[0]}",
-                f"{measured.median() * 1000:.1f} ms",
-                f"{measured.percentile(99) * 1000:.1f} ms",
+                f"{median(measured) * 1000:.1f} ms",
+                f"{percentile_99(measured) * 1000:.1f} ms",
             )
         console.print(result)
 
@@ -309,13 +307,13 @@ class Bench:
             )
             rates = {name: [rate for rate, _ in measured[name]] for name in measured}
             ratio = median([a / b for a, b in zip(rates["ours"], rates["shortest"])])
-            times = statistics(sum((times for _, times in measured["ours"]), []))
+            times = sum((times for _, times in measured["ours"]), [])
             result.add_row(
                 f"{clients}, {servers}",
                 f"{median(rates['ours']):.0f}",
                 f"{ratio:.0%}",
-                f"{times.median() * 1000:.2f} ms",
-                f"{times.percentile(99) * 1000:.2f} ms",
+                f"{median(times) * 1000:.2f} ms",
+                f"{percentile_99(times) * 1000:.2f} ms",
             )
         console.print(result)
 
@@ -323,18 +321,14 @@ class Bench:
 
     def idle(self):
         result = table(f"Idle for {IDLE} s (goal: nothing)", "consumer", "CPU", "memory")
-        scripts = ["receive", "worker", "receive_logs", "receive_logs_direct info"]
-        scripts += ["receive_logs_topic #", "rpc_server"]
         self.declare("hello")
         self.declare("task_queue")
         with contextlib.ExitStack() as stack:
             consumers = []
-            for script in scripts:
-                name, *arguments = script.split()
-                consumer = Terminal(f"{name}.py", *arguments, url=self.url)
-                stack.enter_context(consumer)
-                consumer.wait_for("aiting")
-                consumers.append((f"{name}.py", psutil.Process(consumer.process.pid)))
+            for words in CONSUMERS:
+                consumer = stack.enter_context(Script(*words, url=self.url))
+                consumer.wait_until_ready()
+                consumers.append((words[0], psutil.Process(consumer.process.pid)))
             before = [sum(process.cpu_times()[:2]) for _, process in consumers]
             time.sleep(IDLE)
             for (name, process), used in zip(consumers, before):
@@ -417,8 +411,8 @@ def drained(pipe):
     yield
 
 
-def plot(costs, caption):
-    """Draw the costs as bars; grey text is readable on white and on black."""
+def plot(costs, caption, path):
+    """Draw the costs as bars into an SVG file; grey text is readable on white and on black."""
     grey = "#808080"
     pyplot.rcParams.update({"svg.hashsalt": "bench", "text.color": grey, "axes.labelcolor": grey})
     pyplot.rcParams.update({"xtick.color": grey, "ytick.color": grey, "axes.edgecolor": grey})
@@ -431,24 +425,32 @@ def plot(costs, caption):
         axis.spines[["top", "right"]].set_visible(False)
         axis.margins(x=0.12)
     figure.supxlabel(caption, fontsize=8)
-    figure.savefig(PLOT, transparent=True, metadata={"Date": None})
+    figure.savefig(path, transparent=True, metadata={"Date": None})
+
+
+def processor():
+    """Return the processor's name."""
+    with contextlib.suppress(OSError):  # Linux
+        names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
+        return names[0] if names else platform.machine()
+    return platform.processor()
 
 
 def machine(broker):
     """Say on what it was measured."""
-    found = pyperf.Run([1.0], collect_metadata=True).get_metadata()
-    processor = found.get("cpu_model_name", "an unknown processor")
-    version = ".".join(map(str, broker.version()))
     return (
-        f"{psutil.cpu_count()} × {processor}, Python {found['python_version'].split()[0]}, "
-        f"pika {pika.__version__}, RabbitMQ {version} ({broker.description})"
+        f"{psutil.cpu_count()} × {processor()}, Python {platform.python_version()}, "
+        f"pika {pika.__version__}, RabbitMQ {broker.version()} ({broker.description})"
     )
 
 
 def main():
-    """Measure everything, print it, and write the plot."""
+    """Measure everything, print it, and draw the plot if that is wanted."""
+    parser = argparse.ArgumentParser(description="Measure how fast the scripts are.")
+    parser.add_argument("--picture", metavar="FILE", help="draw the README's plot as SVG")
+    picture = parser.parse_args().picture
     began = time.perf_counter()
-    broker = kind()()
+    broker = broker_class()()
     console.print(f"Starting RabbitMQ, {broker.description} ...")
     with broker:
         where = machine(broker)
@@ -459,9 +461,10 @@ def main():
         ):  # fmt: skip
             measure()
             bench.channel.connection.process_data_events()
-        plot(bench.costs, where)
         console.print(f"{where}; {time.perf_counter() - began:.0f} s in all.")
-        console.print(f"The plot is in {PLOT.relative_to(ROOT)}.")
+        if picture:
+            plot(bench.costs, where, picture)
+            console.print(f"The plot is in {picture}.")
 
 
 if __name__ == "__main__":

@@ -1,129 +1,14 @@
-"""Leaving, tasks that are interrupted, and requests and replies that are not as they should be."""
+"""Requests and replies that are not as they should be."""
 
 import signal
-import socket
 import sys
-import time
 
 import pika
 import pytest
-from broker import free_port, wait_until
-from faults import CONSUMERS, LOST, READY, SOON, for_each, gives_up, leaves
-from test_6_rpc import REPLY_QUEUE, ask, get
 
-
-def unacknowledged(broker, vhost, queue):
-    """The number of messages that consumers of a queue hold, as rabbitmqctl tells it."""
-    columns = ["name", "messages_unacknowledged"]
-    table = broker.rabbitmqctl("-q", "list_queues", "-p", vhost, "--no-table-headers", *columns)
-    return int(dict(map(str.split, table.splitlines()))[queue])
-
-
-def is_empty(channel, queue):
-    """Tell whether no message of a queue waits for a consumer."""
-    return channel.queue_declare(queue, passive=True).method.message_count == 0
-
-
-# Leaving
-
-
-@for_each(CONSUMERS)
-def test_ctrl_c(run, script):
-    consumer = run(*script)
-    consumer.wait_for(READY)
-    leaves(consumer)
-    assert consumer.stderr == []
-
-
-@for_each(CONSUMERS)
-def test_sigterm(run, script):
-    consumer = run(*script)
-    consumer.wait_for(READY)
-    consumer.process.terminate()
-    assert consumer.wait(SOON) in (0, -signal.SIGTERM)
-    assert "Traceback" not in repr(consumer)
-
-
-@for_each(CONSUMERS)
-def test_ctrl_c_without_a_broker(start, script):
-    """After this line it pauses for three seconds: it is asleep when it is interrupted."""
-    consumer = start(*script, url=f"amqp://127.0.0.1:{free_port()}")
-    consumer.wait_for(LOST, stream="stderr")
-    leaves(consumer)
-
-
-@for_each(CONSUMERS)
-def test_ctrl_c_while_connecting(start, script):
-    """... to a port that accepts, and never answers."""
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        consumer = start(*script, url=f"amqp://127.0.0.1:{silent.getsockname()[1]}")
-        silent.settimeout(15)
-        with silent.accept()[0] as connection:
-            assert connection.recv(4) == b"AMQP"
-            leaves(consumer)
-
-
-def test_ctrl_c_of_a_client(run):
-    """At whatever it is: publishing, subscribing to its reply queue, waiting for the answer."""
-    for moment in range(12):
-        client = run("rpc_client.py")
-        client.wait_for("Requesting")
-        time.sleep(moment / 4000)  # seconds; what it does next takes about three milliseconds
-        client.press_ctrl_c()
-        assert client.wait(SOON) == 1
-        assert client.stderr == [" [!] Interrupted"]
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_leaving_in_the_middle_of_a_task(run, channel, number):
-    """The task is a long one, so that the worker cannot have waited for its end."""
-    worker = run("worker.py")
-    worker.wait_for(READY)
-    assert run("new_task.py", "long" + "." * 60).wait() == 0
-    worker.wait_for("Received")
-    worker.process.send_signal(number)
-    assert worker.wait(SOON) == (0 if number == signal.SIGINT else -signal.SIGTERM)
-    assert "Traceback" not in repr(worker)
-    assert " [x] Done" not in worker.stdout
-    method, _, body = get(channel, "task_queue")
-    assert body == b"long" + b"." * 60
-    assert method.redelivered
-
-
-# Tasks
-
-
-def test_a_task_longer_than_the_heartbeat_is_done_once(run, url, broker, vhost, channel):
-    """The broker gives up a connection that is silent for two heartbeats. The idle may not be."""
-    consumers = [run(*script, url=f"{url}?heartbeat=2") for script in CONSUMERS]
-    for consumer in consumers:
-        consumer.wait_for(READY)
-    assert run("new_task.py", "long.......").wait() == 0
-    worker = consumers[CONSUMERS.index(("worker.py",))]
-    worker.wait_for("Done")
-    wait_until(lambda: unacknowledged(broker, vhost, "task_queue") == 0, "the acknowledgement", 15)
-    assert is_empty(channel, "task_queue")
-    assert worker.stdout[1:] == [" [x] Received 'long.......'", " [x] Done"]
-    assert [consumer.stderr for consumer in consumers] == [[]] * len(CONSUMERS)
-
-
-def test_the_connection_closed_in_the_middle_of_a_task(run, broker, vhost):
-    """The broker gives the task to the next who asks, which is the same worker once more."""
-    worker = run("worker.py")
-    worker.wait_for(READY)
-    assert run("new_task.py", "important........").wait() == 0
-    worker.wait_for("Received")
-    broker.rabbitmqctl("close_all_connections", "--vhost", vhost, "the operator's wish")
-    worker.wait_for("Received", count=2)
-    worker.wait_for("Done")
-    wait_until(lambda: unacknowledged(broker, vhost, "task_queue") == 0, "the acknowledgement", 15)
-    assert worker.stdout.count(" [x] Done") == 1
-    assert len(worker.stderr) == 1
-    assert "the operator's wish" in worker.stderr[0]
-
-
-# Requests
-
+from brokers.tools import wait_until
+from support.accidents import REPLY_QUEUE, ask, is_empty, take
+from support.expectations import assert_ends_with_a_sentence
 
 NOT_ALLOWED = [
     b"",
@@ -161,7 +46,7 @@ def servers(run):
     servers = []
     for _ in range(2):  # one after the other: RabbitMQ 3.10 may fail (541) if both declare at once
         servers.append(run("rpc_server.py"))
-        servers[-1].wait_for("Awaiting")
+        servers[-1].wait_until_ready()
     yield servers
     for server in servers:
         assert server.process.poll() is None, server
@@ -176,7 +61,7 @@ def answered(channel, servers):
 
     def answered(body, correlation_id):
         ask(channel, body, reply_to=replies, correlation_id=correlation_id)
-        _, properties, answer = get(channel, replies)
+        _, properties, answer = take(channel, replies)
         assert properties.correlation_id == correlation_id
         return answer
 
@@ -239,10 +124,10 @@ def test_direct_reply_to(servers, channel):
 
 def test_requests_are_answered_in_order(run, channel):
     replies = channel.queue_declare(**REPLY_QUEUE).method.queue
-    run("rpc_server.py").wait_for("Awaiting")
+    run("rpc_server.py").wait_until_ready()
     for number in range(20):
         ask(channel, b"1", reply_to=replies, correlation_id=str(number))
-    answers = [get(channel, replies)[1].correlation_id for _ in range(20)]
+    answers = [take(channel, replies)[1].correlation_id for _ in range(20)]
     assert answers == [str(number) for number in range(20)]
 
 
@@ -254,7 +139,7 @@ def request_of(channel):
     """Wait for the request of a client, and return a function that replies to it."""
 
     def request_of():
-        _, request, _ = get(channel, "rpc_queue")
+        _, request, _ = take(channel, "rpc_queue")
 
         def reply(body, **properties):
             properties = {"correlation_id": request.correlation_id, **properties}
@@ -322,14 +207,14 @@ def test_a_reply_that_is_no_number(run, request_of, body):
     client = run("rpc_client.py")
     client.wait_for("Requesting")
     request_of()(body)
-    assert gives_up(client).isprintable()
+    assert assert_ends_with_a_sentence(client).isprintable()
 
 
 @pytest.mark.parametrize("n", ["thirty", "-1", "1001", "", "\udcff", "9" * 5000])
 def test_the_server_refuses_the_client(run, n):
     server = run("rpc_server.py")
-    server.wait_for("Awaiting")
-    assert gives_up(run("rpc_client.py", n)).isprintable()
+    server.wait_until_ready()
+    assert assert_ends_with_a_sentence(run("rpc_client.py", n)).isprintable()
     assert run("rpc_client.py", "10").wait() == 0
     server.wait_for("fib(10)")
 
@@ -339,23 +224,23 @@ def test_no_server(run, channel):
     clients = [run("rpc_client.py"), run("rpc_client.py")]
     for client in clients:
         client.wait_for("Requesting")
-    _, request, _ = get(channel, "rpc_queue")
+    _, request, _ = take(channel, "rpc_queue")
     assert 0 < int(request.expiration) <= 10_000
     for client in clients:
-        gives_up(client, "rpc_server.py", seconds=15)
+        assert_ends_with_a_sentence(client, "rpc_server.py", seconds=15)
     wait_until(lambda: is_empty(channel, "rpc_queue"), "the end of the request", 5)
 
 
 def test_another_server_takes_over(run, broker, vhost):
     """The first is killed when it has got the request, and has not answered."""
     first = run("rpc_server.py")
-    first.wait_for("Awaiting")
+    first.wait_until_ready()
     first.process.send_signal(signal.SIGSTOP)
     client = run("rpc_client.py")
     client.wait_for("Requesting")
-    wait_until(lambda: unacknowledged(broker, vhost, "rpc_queue") == 1, "the request's way", 10)
+    wait_until(lambda: broker.messages(vhost, "rpc_queue")[1] == 1, "the request's way", 10)
     second = run("rpc_server.py")
-    second.wait_for("Awaiting")
+    second.wait_until_ready()
     first.kill()
     assert client.wait() == 0, client
     assert client.stdout[1:] == [" [.] Got 832040"]

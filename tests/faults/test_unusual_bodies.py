@@ -5,20 +5,15 @@ import sys
 import unicodedata
 
 import pytest
-from broker import wait_until
-from faults import LOST, READY, fails, gives_up
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-# Each consumer that prints bodies, the exchange and routing key that lead to it, and its prefix.
-RECEIVERS = [
-    (("receive.py",), ("", "hello"), " [x] Received "),
-    (("worker.py",), ("", "task_queue"), " [x] Received "),
-    (("receive_logs.py",), ("logs", ""), " [x] "),
-    (("receive_logs_direct.py", "error"), ("direct_logs", "error"), " [x] 'error':"),
-    (("receive_logs_topic.py", "#"), ("topic_logs", "a.topic"), " [x] 'a.topic':"),
-]
-IDS = [receiver[0][0] for receiver in RECEIVERS]
+from brokers.tools import wait_until
+from support.expectations import CONNECTION_FAILED, assert_ends_with_a_sentence, assert_fails
+from support.list_of_lessons import LESSONS, lesson_of
+
+RECEIVERS = [lesson for lesson in LESSONS if lesson.prefix]
+each_receiver = pytest.mark.parametrize("lesson", RECEIVERS, ids=str)
 # What would end a line, move the cursor, colour, ring, or pass for a line of the script's own.
 NASTY = [
     b"two\nlines",
@@ -54,13 +49,12 @@ in_bulk = settings(
 )
 
 
-@pytest.fixture(params=RECEIVERS, ids=IDS)
+@pytest.fixture(params=RECEIVERS, ids=str)
 def receiver(request, run):
-    """A receiver that waits: its terminal, its address, and what each of its lines begins with."""
-    script, address, prefix = request.param
-    terminal = run(*script)
-    terminal.wait_for(READY)
-    return terminal, address, prefix
+    """A receiver that waits."""
+    receiver = run(*request.param.consumer)
+    receiver.wait_until_ready()
+    return receiver
 
 
 def lines_for(channel, receiver, bodies, routing_key=None):
@@ -68,19 +62,23 @@ def lines_for(channel, receiver, bodies, routing_key=None):
 
     A last body tells that all has arrived. Dots would make the worker wait.
     """
-    terminal, (exchange, key), prefix = receiver
-    before = len(terminal.stdout)
+    lesson = lesson_of(receiver.words[0])
+    key = lesson.routing_key if routing_key is None else routing_key
+    before = len(receiver.stdout)
     for body in bodies:
-        key = key if routing_key is None else routing_key
-        channel.basic_publish(exchange, key, body.replace(b".", b","))
+        channel.basic_publish(lesson.exchange, key, body.replace(b".", b","))
     end = f"the end, {before}'"
-    channel.basic_publish(exchange, key, end[:-1])
-    terminal.wait_for(end)
-    assert terminal.process.poll() is None, terminal
-    assert terminal.stderr == []
-    lines = [line for line in terminal.stdout[before:] if line != " [x] Done"]
+    channel.basic_publish(lesson.exchange, key, end[:-1])
+    receiver.wait_for(end)
+    assert receiver.process.poll() is None, receiver
+    assert receiver.stderr == []
+    lines = [line for line in receiver.stdout[before:] if line != " [x] Done"]
     assert lines.pop().endswith(end)
     return lines
+
+
+def prefix_of(receiver):
+    return lesson_of(receiver.words[0]).prefix
 
 
 def assert_harmless(line):
@@ -96,21 +94,21 @@ def test_any_bytes_give_one_line(receiver, channel):
         lines = lines_for(channel, receiver, bodies)
         assert len(lines) == len(bodies)
         for line in lines:
-            assert line.startswith(receiver[2])
+            assert line.startswith(prefix_of(receiver))
             assert_harmless(line)
 
     check()
 
 
 def test_any_routing_key_gives_one_line(run, channel):
-    terminal = run("receive_logs_topic.py", "#")
-    terminal.wait_for(READY)
+    receiver = run("receive_logs_topic.py", "#")
+    receiver.wait_until_ready()
 
     @in_bulk
     @given(bodies)
     def check(keys):
         for key in {key.decode(errors="replace")[:60] for key in keys}:
-            lines = lines_for(channel, (terminal, ("topic_logs", ""), " [x] "), [b"body"], key)
+            lines = lines_for(channel, receiver, [b"body"], key)
             assert lines == [f" [x] {key!r}:'body'"]
             assert_harmless(lines[0])
 
@@ -122,61 +120,56 @@ def test_what_is_nasty_is_escaped(receiver, channel):
     for line in lines:
         assert_harmless(line)
     shown = [body.replace(b".", b",").decode(errors="replace") for body in NASTY]
-    assert lines == [f"{receiver[2]}{text!r}" for text in shown]
-    assert lines[0] == f"{receiver[2]}'two\\nlines'"
+    assert lines == [f"{prefix_of(receiver)}{text!r}" for text in shown]
+    assert lines[0] == f"{prefix_of(receiver)}'two\\nlines'"
     assert any("\\u202e, no width \\u200b" in line for line in lines)
-    assert lines[-1] == f"{receiver[2]}''"
+    assert lines[-1] == f"{prefix_of(receiver)}''"
 
 
 def test_text_is_text(receiver, channel):
     lines = lines_for(channel, receiver, [text.encode() for text in TEXTS])
-    assert lines == [receiver[2] + repr(text.replace(".", ",")) for text in TEXTS]
+    assert lines == [prefix_of(receiver) + repr(text.replace(".", ",")) for text in TEXTS]
     assert lines[1].endswith("'你好，世界'")
 
 
 def test_a_megabyte(receiver, channel):
-    prefix = receiver[2]
+    prefix = prefix_of(receiver)
     text, other = lines_for(channel, receiver, [b"x" * 2**20, b"\xff" * 2**20])
     assert text == f"{prefix}'{'x' * 2**20}'"
     assert other == f"{prefix}{chr(0xFFFD) * 2**20!r}"
 
 
-@pytest.mark.parametrize(("script", "address", "prefix"), RECEIVERS, ids=IDS)
-def test_a_stdout_that_cannot_encode_it(run, channel, script, address, prefix):
+@each_receiver
+def test_a_stdout_that_cannot_encode_it(run, channel, lesson):
     """The receiver ends, and says why; PYTHONUTF8=1 is the remedy that the README names."""
-    mended = run(*script, env={"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "1"})
-    mended.wait_for(READY)
-    mended_lines = lines_for(channel, (mended, address, prefix), ["你好 🐇".encode()])
-    assert mended_lines == [f"{prefix}'你好 🐇'"]
+    mended = run(*lesson.consumer, env={"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "1"})
+    mended.wait_until_ready()
+    assert lines_for(channel, mended, ["你好 🐇".encode()]) == [f"{lesson.prefix}'你好 🐇'"]
     mended.kill()
-    terminal = run(*script, env={"PYTHONIOENCODING": "ascii"})
-    terminal.wait_for(READY)
-    channel.basic_publish(*address, "你好 🐇".encode())
-    fails(terminal, "UnicodeEncodeError")
+    receiver = run(*lesson.consumer, env={"PYTHONIOENCODING": "ascii"})
+    receiver.wait_until_ready()
+    channel.basic_publish(lesson.exchange, lesson.routing_key, "你好 🐇".encode())
+    assert_fails(receiver, "UnicodeEncodeError")
 
 
-@pytest.mark.parametrize("script", ["emit_log_direct.py", "emit_log_topic.py"])
-def test_a_routing_key_that_is_too_long(run, script):
+@pytest.mark.parametrize("name", ["emit_log_direct.py", "emit_log_topic.py"])
+def test_a_routing_key_that_is_too_long(run, name):
     """AMQP has 255 bytes for it."""
-    assert run(script, "k" * 255).wait() == 0
-    gives_up(run(script, "k" * 256))
-
-
-def pipeline(run, script, rest):
-    """Run a script in a shell, with what follows its command."""
-    return run("-c", f"{shlex.join([sys.executable, *script])} {rest}", command=("/bin/bash",))
+    assert run(name, "k" * 255).wait() == 0
+    assert_ends_with_a_sentence(run(name, "k" * 256))
 
 
 @pytest.mark.parametrize("reader", ["| head -n 1", "2>&1 | head -n 1"])
-@pytest.mark.parametrize(("script", "address", "prefix"), RECEIVERS, ids=IDS)
-def test_a_reader_that_leaves(run, channel, script, address, prefix, reader):
+@each_receiver
+def test_a_reader_that_leaves(run, channel, lesson, reader):
     """The line after the first finds nobody who reads it."""
-    shell = pipeline(run, script, reader)
-    shell.wait_for(READY)
+    pipeline = f"{shlex.join([sys.executable, *lesson.consumer])} {reader}"
+    shell = run("-c", pipeline, command=("/bin/bash",))
+    shell.wait_for(lesson.ready)
 
     def ended():
-        channel.basic_publish(*address, b"body")
+        channel.basic_publish(lesson.exchange, lesson.routing_key, b"body")
         return shell.process.poll() is not None
 
     wait_until(ended, "the pipeline's end", 20, interval=0.2)
-    assert LOST not in repr(shell)
+    assert CONNECTION_FAILED not in repr(shell)

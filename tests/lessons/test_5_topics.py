@@ -2,7 +2,8 @@
 
 import pytest
 
-WAITING = " [*] Waiting for logs. To exit press CTRL+C"
+from support.list_of_lessons import LOGS
+
 TOPICS = ["kern.critical", "kern.info", "cron.critical", "kern.disk.critical", "kern", "last"]
 
 
@@ -16,12 +17,12 @@ TOPICS = ["kern.critical", "kern.info", "cron.critical", "kern.disk.critical", "
 )
 def test_arguments(run, arguments, sent):
     receiver = run("receive_logs_topic.py", "#")
-    receiver.wait_for("Waiting")
+    receiver.wait_until_ready()
     emitter = run("emit_log_topic.py", *arguments)
     assert emitter.wait() == 0
     assert emitter.stdout == [f" [x] Sent {sent}"]
     receiver.wait_for(sent)
-    assert receiver.stdout == [WAITING, f" [x] {sent}"]
+    assert receiver.stdout == [LOGS, f" [x] {sent}"]
 
 
 def test_patterns(run):
@@ -37,13 +38,13 @@ def test_patterns(run):
     }
     receivers = {keys: run("receive_logs_topic.py", *keys, "last") for keys in patterns}
     for receiver in receivers.values():
-        receiver.wait_for("Waiting")
+        receiver.wait_until_ready()
     for topic in TOPICS:
         assert run("emit_log_topic.py", topic, "Boom").wait() == 0
     for keys, receiver in receivers.items():
         receiver.wait_for("'last':'Boom'")
         lines = [f" [x] {topic!r}:'Boom'" for topic in patterns[keys]]
-        assert receiver.stdout == [WAITING, *lines]
+        assert receiver.stdout == [LOGS, *lines]
 
 
 def test_usage(run):
@@ -61,7 +62,7 @@ def test_exchange_and_bindings_on_the_wire(run, broker, vhost):
         False,
         False,
     )
-    run("receive_logs_topic.py", "kern.*", "*.critical").wait_for("Waiting")
+    run("receive_logs_topic.py", "kern.*", "*.critical").wait_until_ready()
     (queue,) = broker.api("GET", "queues", vhost)
     assert queue["name"].startswith("amq.gen-")
     assert (queue["durable"], queue["exclusive"]) == (False, True)

@@ -6,27 +6,9 @@ import sys
 
 import pika
 import pytest
-from broker import wait_until
-from terminal import ROOT
 
-REPLY_QUEUE = {"queue": "", "exclusive": True}
-
-
-def ask(channel, body, **properties):
-    """Send a request as a client of another language would."""
-    channel.basic_publish("", "rpc_queue", body, pika.BasicProperties(**properties))
-
-
-def get(channel, queue):
-    """Wait for a message in a queue, and take it."""
-    found = []
-
-    def take():
-        found[:] = channel.basic_get(queue, auto_ack=True)
-        return found[0]
-
-    wait_until(take, f"a message in {queue}", 15)
-    return found
+from brokers.tools import ROOT, wait_until
+from support.accidents import REPLY_QUEUE, ask, take
 
 
 def test_what_the_terminals_show(run):
@@ -56,7 +38,7 @@ def test_the_client_may_come_first(run):
 def test_several_clients_and_servers(run):
     servers = [run("rpc_server.py"), run("rpc_server.py")]
     for server in servers:
-        server.wait_for("Awaiting")
+        server.wait_until_ready()
     fibs = {5: 5, 10: 55, 15: 610, 20: 6765, 25: 75025, 30: 832040}
     clients = {n: run("rpc_client.py", str(n)) for n in fibs}
     for n, client in clients.items():
@@ -68,7 +50,7 @@ def test_several_clients_and_servers(run):
 
 
 def test_the_server_on_the_wire(run, channel, broker, vhost):
-    run("rpc_server.py").wait_for("Awaiting")
+    run("rpc_server.py").wait_until_ready()
     queue = broker.api("GET", "queues", vhost, "rpc_queue")
     assert (queue["durable"], queue["auto_delete"], queue["exclusive"]) == (True, False, False)
     assert queue["arguments"] == {"x-queue-type": "quorum"}
@@ -76,7 +58,7 @@ def test_the_server_on_the_wire(run, channel, broker, vhost):
     assert (consumer["prefetch_count"], consumer["ack_required"]) == (1, True)
     replies = channel.queue_declare(**REPLY_QUEUE).method.queue
     ask(channel, "30", reply_to=replies, correlation_id="a client of another language")
-    method, properties, body = get(channel, replies)
+    method, properties, body = take(channel, replies)
     assert (method.exchange, body) == ("", b"832040")
     assert properties.correlation_id == "a client of another language"
 
@@ -84,7 +66,7 @@ def test_the_server_on_the_wire(run, channel, broker, vhost):
 def test_the_client_on_the_wire(run, channel, broker, vhost):
     client = run("rpc_client.py", "12")
     client.wait_for("Requesting")
-    method, request, body = get(channel, "rpc_queue")
+    method, request, body = take(channel, "rpc_queue")
     assert (method.exchange, method.routing_key, body) == ("", "rpc_queue", b"12")
     assert request.correlation_id
     queue = broker.api("GET", "queues", vhost, request.reply_to)
@@ -98,7 +80,7 @@ def test_the_client_on_the_wire(run, channel, broker, vhost):
 
 def test_the_class_that_people_copy(run, url):
     """Several calls on one connection, and close()."""
-    run("rpc_server.py").wait_for("Awaiting")
+    run("rpc_server.py").wait_until_ready()
     code = """
 import rpc_client
 client = rpc_client.FibonacciRpcClient()
@@ -125,7 +107,7 @@ client.close()
     client.wait_for("connected")
     ids = set()
     for number in range(3):
-        _, request, _ = get(channel, "rpc_queue")
+        _, request, _ = take(channel, "rpc_queue")
         ids.add(request.correlation_id)
         for late in ids:  # the replies to earlier calls are ignored
             reply = pika.BasicProperties(correlation_id=late)

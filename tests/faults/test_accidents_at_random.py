@@ -8,8 +8,9 @@ import random
 
 import pika
 import pytest
-from broker import wait_until
-from stream import Stream
+
+from brokers.tools import wait_until
+from support.stream_of_tasks import Stream
 
 TASKS = 300
 WORKERS = 4
@@ -29,7 +30,7 @@ def test_no_task_that_was_sent_is_lost(own_broker):
         stream.kill_a_worker(chance.randrange(WORKERS))
 
     def close_the_connections():
-        own_broker.rabbitmqctl("close_all_connections", "--vhost", "soak", "an operator's whim")
+        own_broker.close_connections("soak", "an operator's whim")
 
     def kill_the_broker():
         own_broker.kill()
@@ -37,7 +38,7 @@ def test_no_task_that_was_sent_is_lost(own_broker):
 
     plan = chance.choices([kill_a_worker, close_the_connections], k=ACCIDENTS)
     # Not before a third is done: what happens to a queue that was only just declared when its
-    # broker is killed, test_faults_of_the_broker.py tells.
+    # broker is killed, test_lost_connection.py tells.
     for place in chance.sample(range(ACCIDENTS // 3, ACCIDENTS), BROKER_KILLS):
         plan[place] = kill_the_broker
     with Stream(tasks, [url] * WORKERS, SENDERS) as stream:
@@ -49,7 +50,7 @@ def test_no_task_that_was_sent_is_lost(own_broker):
         assert len(stream.sent) == TASKS
         wait_until(lambda: stream.sent <= stream.done(), "every task that was sent")
         for worker in stream.workers:
-            worker.wait_for("Waiting")
+            worker.wait_until_ready()
             worker.press_ctrl_c()
             assert worker.wait() == 0, worker
             assert all(line.startswith(" [!] ") for line in worker.stderr), worker

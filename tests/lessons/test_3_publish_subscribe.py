@@ -2,27 +2,26 @@
 
 import sys
 
-from broker import wait_until
-
-WAITING = " [*] Waiting for logs. To exit press CTRL+C"
+from brokers.tools import wait_until
+from support.list_of_lessons import LOGS
 
 
 def test_every_receiver_gets_every_log(run):
     receivers = [run("receive_logs.py") for _ in range(3)]
     for receiver in receivers:
-        receiver.wait_for("Waiting")
+        receiver.wait_until_ready()
     emitter = run("emit_log.py", "warning:", "disk", "almost", "full")
     assert emitter.wait() == 0
     assert emitter.stdout == [" [x] Sent 'warning: disk almost full'"]
     for receiver in receivers:
         receiver.wait_for("disk")
-        assert receiver.stdout == [WAITING, " [x] 'warning: disk almost full'"]
+        assert receiver.stdout == [LOGS, " [x] 'warning: disk almost full'"]
         assert receiver.stderr == []
 
 
 def test_without_arguments(run):
     receiver = run("receive_logs.py")
-    receiver.wait_for("Waiting")
+    receiver.wait_until_ready()
     emitter = run("emit_log.py")
     assert emitter.wait() == 0
     assert emitter.stdout == [" [x] Sent 'info: Hello World!'"]
@@ -32,10 +31,10 @@ def test_without_arguments(run):
 def test_nothing_is_kept_for_who_was_not_there(run):
     assert run("emit_log.py", "early").wait() == 0
     receiver = run("receive_logs.py")
-    receiver.wait_for("Waiting")
+    receiver.wait_until_ready()
     assert run("emit_log.py", "late").wait() == 0
     receiver.wait_for("late")
-    assert receiver.stdout == [WAITING, " [x] 'late'"]
+    assert receiver.stdout == [LOGS, " [x] 'late'"]
 
 
 def test_one_receiver_writes_a_file_while_another_prints(run, tmp_path):
@@ -43,13 +42,11 @@ def test_one_receiver_writes_a_file_while_another_prints(run, tmp_path):
     shell = ("sh", "-c", 'exec "$0" "$@" > "$LOG"')
     writer = run(sys.executable, "receive_logs.py", command=shell, env={"LOG": str(log)})
     printer = run("receive_logs.py")
-    printer.wait_for("Waiting")
-    wait_until(lambda: log.exists() and WAITING in log.read_text(), "the writer's first line", 15)
+    printer.wait_until_ready()
+    wait_until(lambda: log.exists() and LOGS in log.read_text(), "the writer's first line", 15)
     assert run("emit_log.py", "to both").wait() == 0
     printer.wait_for("to both")
-    wait_until(
-        lambda: log.read_text() == f"{WAITING}\n [x] 'to both'\n", "the line in the file", 15
-    )
+    wait_until(lambda: log.read_text() == f"{LOGS}\n [x] 'to both'\n", "the line in the file", 15)
     assert writer.process.poll() is None
 
 
@@ -62,7 +59,7 @@ def test_exchange_and_queue_on_the_wire(run, broker, vhost):
         False,
     )
     receiver = run("receive_logs.py")
-    receiver.wait_for("Waiting")
+    receiver.wait_until_ready()
     (queue,) = broker.api("GET", "queues", vhost)
     assert queue["name"].startswith("amq.gen-")
     assert (queue["durable"], queue["exclusive"]) == (False, True)
@@ -81,7 +78,7 @@ def test_log_on_the_wire(run, channel):
 
 def test_the_queue_goes_with_its_receiver(run, broker, vhost):
     receiver = run("receive_logs.py")
-    receiver.wait_for("Waiting")
+    receiver.wait_until_ready()
     receiver.press_ctrl_c()
     assert receiver.wait(seconds=1) == 0
     wait_until(lambda: broker.api("GET", "queues", vhost) == [], "the queue to be deleted", 15)

@@ -4,7 +4,7 @@ import ast
 import threading
 import time
 
-from terminal import Terminal
+from support.script_process import Script
 
 
 class Stream:
@@ -15,7 +15,7 @@ class Stream:
     :param int senders: how many send at the same time
 
     `sent` is the set of the tasks that new_task.py has reported as sent, `failures` a list of what
-    it said of the others, `workers` that of the workers' terminals. With `over`, no more is sent.
+    it said of the others, `workers` that of the workers. With `over`, no more is sent.
     """
 
     def __init__(self, tasks, urls, senders):
@@ -34,19 +34,19 @@ class Stream:
             sender.start()
 
     def worker(self, url):
-        """Start a worker and return its terminal."""
+        """Start a worker and return it."""
 
         def note(_, line):
             if line == " [x] Done":
                 self.done_at.append(time.monotonic())
 
-        return Terminal("worker.py", url=url, on_line=note)
+        return Script("worker.py", url=url, on_line=note)
 
     def _send(self, url):
         """Send what is waiting; what new_task.py does not report as sent is sent again."""
         while self.waiting and not self.over:
             task = self.waiting.pop()
-            with Terminal("new_task.py", *task.split(), url=url) as sender:
+            with Script("new_task.py", *task.split(), url=url) as sender:
                 if sender.wait(120) == 0:
                     assert sender.stdout == [f" [x] Sent {task!r}"]
                     self.sent.add(task)

@@ -2,16 +2,18 @@
 
 import pytest
 
+from support.list_of_lessons import MESSAGES
+
 
 @pytest.fixture
 def hello(run):
     """What a learner sees in the two terminals."""
-    return " [*] Waiting for messages. To exit press CTRL+C", " [x] Received 'Hello World!'"
+    return MESSAGES, " [x] Received 'Hello World!'"
 
 
 def test_consumer_first(run, hello):
     receiver = run("receive.py")
-    receiver.wait_for("Waiting")
+    receiver.wait_until_ready()
     sender = run("send.py")
     assert sender.wait() == 0
     assert sender.stdout == [" [x] Sent 'Hello World!'"]
@@ -29,7 +31,7 @@ def test_producer_first(run, hello):
 
 def test_each_message_is_received_once(run):
     receiver = run("receive.py")
-    receiver.wait_for("Waiting")
+    receiver.wait_until_ready()
     for _ in range(3):
         assert run("send.py").wait() == 0
     receiver.wait_for("Received", count=3)
@@ -38,7 +40,7 @@ def test_each_message_is_received_once(run):
     assert receiver.stdout.count(" [x] Received 'Hello World!'") == 3
     # Acknowledged on delivery: nothing is left for the next one.
     second = run("receive.py")
-    second.wait_for("Waiting")
+    second.wait_until_ready()
     second.press_ctrl_c()
     second.wait()
     assert len(second.stdout) == 1
@@ -46,8 +48,7 @@ def test_each_message_is_received_once(run):
 
 @pytest.mark.parametrize("script", ["send.py", "receive.py"])
 def test_queue_on_the_wire(run, broker, vhost, script):
-    terminal = run(script)
-    terminal.wait_for(" [")
+    run(script).wait_for(" [")
     queue = broker.api("GET", "queues", vhost, "hello")
     assert (queue["durable"], queue["auto_delete"], queue["exclusive"]) == (True, False, False)
     assert queue["arguments"] == {"x-queue-type": "quorum"}

@@ -1,0 +1,1 @@
+"""`make demo`: the README's lessons, played in real terminals."""

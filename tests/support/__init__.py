@@ -1,0 +1,1 @@
+"""What the tests share: the list of lessons, scripts as processes, terminals, accidents."""

@@ -1,0 +1,84 @@
+"""Accidents that more than one test causes, to a broker or to a copy of a script."""
+
+import re
+from contextlib import contextmanager
+
+import pika
+
+from brokers.tools import ROOT, wait_until
+
+REPLY_QUEUE = {"queue": "", "exclusive": True}
+
+
+def take(channel, queue):
+    """Wait for a message in a queue, and take it away from whoever should have got it.
+
+    :returns: its method, properties and body
+    """
+    found = []
+
+    def taken():
+        found[:] = channel.basic_get(queue, auto_ack=True)
+        return found[0]
+
+    wait_until(taken, f"a message in {queue}", 15)
+    return found
+
+
+def ask(channel, body, **properties):
+    """Send a request as a client of another language would."""
+    channel.basic_publish("", "rpc_queue", body, pika.BasicProperties(**properties))
+
+
+def is_empty(channel, queue):
+    """Tell whether no message of a queue waits for a consumer."""
+    return channel.queue_declare(queue, passive=True).method.message_count == 0
+
+
+def let_queues_refuse_messages(broker, vhost):
+    """Let each queue of a virtual host hold one message, and refuse what is too much."""
+    policy = {"pattern": "", "definition": {"max-length": 1, "overflow": "reject-publish"}}
+    broker.api("PUT", "policies", vhost, "full", body=policy)
+
+
+def copy_that_loses_its_queue(folder):
+    """Copy new_task.py into a folder, so that its queue vanishes after it has declared it."""
+    before = "    channel.confirm_delivery()\n"
+    source = (ROOT / "new_task.py").read_text()
+    assert source.count(before) == 1
+    accident = '    channel.queue_delete("task_queue")\n'
+    (folder / "new_task.py").write_text(source.replace(before, accident + before))
+
+
+def copy_with_a_bug(folder, name, function, bug):
+    """Copy a script into a folder, with a function that raises an exception first of all.
+
+    :param str function: the function's name, as a regular expression
+    :param str bug: the exception's class; its text is "a bug"
+    """
+    source = (ROOT / name).read_text()
+    broken, count = re.subn(
+        rf"^(def (?:{function})\(.*\):\n)", rf"\1    raise {bug}('a bug')\n", source, flags=re.M
+    )
+    assert count == 1
+    (folder / name).write_text(f"import socket\n{broken}")
+
+
+@contextmanager
+def short_of_memory(broker):
+    """Let a broker believe that its memory is used up, so that it blocks who publishes."""
+    broker.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
+    try:
+        yield
+    finally:
+        broker.rabbitmqctl("set_vm_memory_high_watermark", "0.6")
+
+
+def until_blocked(broker, vhost, count):
+    """Wait until `count` connections of a virtual host have published, and are blocked for it."""
+
+    def blocked():
+        table = broker.rabbitmqctl("-q", "list_connections", "vhost", "state")
+        return [line.split() for line in table.splitlines()].count([vhost, "blocked"]) >= count
+
+    wait_until(blocked, f"{count} blocked connections", 30, interval=1)
