@@ -31,7 +31,7 @@ def main():
 def work(channel, method, properties, body):
     print(f" [x] Received {body.decode(errors='replace')!r}", flush=True)
     # Stands for the work: a second for each dot. Unlike time.sleep(), it answers the heartbeats of
-    # the broker; long computations belong in a thread (see the README).
+    # the broker; long computations belong in a thread (see docs).
     channel.connection.sleep(body.count(b"."))
     print(" [x] Done", flush=True)
     # Last of all: if we die before this, the broker gives the task to a worker again.
