@@ -20,7 +20,7 @@ LINT := ruff format --check && ruff check && \
 
 .DEFAULT_GOAL := help
 .PHONY: help broker queues stop cluster kill restart cost clean demo picture \
-	test test-cluster lint format bench bench-picture
+	management-picture test test-cluster lint format bench bench-picture
 
 help:
 	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
@@ -43,11 +43,11 @@ stop: ## stop the broker, which keeps its queues, and the cluster, which does no
 cluster: $(LESSONS) ## start a cluster of three nodes on localhost:5672 to 5674
 	@$(BROKERS) cluster
 
-kill: ## cut the power of a node of the cluster: make kill NODE=1
-	@$(BROKERS) kill $(NODE)
+kill: ## kill a node of the cluster: make kill NODE=1
+	@$(BROKERS) kill $(or $(NODE),$(error Say which node: make kill NODE=1))
 
 restart: ## start that node again: make restart NODE=1
-	@$(BROKERS) restart $(NODE)
+	@$(BROKERS) restart $(or $(NODE),$(error Say which node: make restart NODE=1))
 
 cost: $(LESSONS) ## measure what a quorum queue costs on the cluster
 	@$(VENV)/bin/python -m bench.cost_of_quorum_queues
@@ -63,7 +63,7 @@ test-cluster: $(TESTS) ## run the tests on a cluster of three nodes
 lint: $(TESTS) ## check format, style and configuration files
 	@export PATH=$(CURDIR)/$(VENV)/bin:$$PATH; $(LINT)
 
-format: $(TESTS) ## format the code, and mend what can be mended by itself
+format: $(TESTS) ## format the code, and correct what the tools can correct
 	@$(VENV)/bin/ruff format
 	@$(VENV)/bin/ruff check --fix
 
@@ -73,10 +73,14 @@ bench: $(TESTS) ## measure how fast the scripts are, in some minutes
 
 bench-picture: $(TESTS) ## the same, and draw the README's picture of it anew
 	@$(PIP) tests/bench/requirements.txt
-	@$(VENV)/bin/python -m bench --picture .github/speed.svg
+	@$(VENV)/bin/python -m bench --picture docs/pictures/speed.svg
 
 picture: $(DEMO) ## play two lessons, and draw the README's picture of them anew
-	@$(VENV)/bin/python -m demo --picture .github/demo.svg
+	@$(VENV)/bin/python -m demo --picture docs/pictures/demo.svg
+
+management-picture: $(TESTS) ## draw the picture of the management page anew; needs Chromium
+	@$(PIP) tests/demo/requirements-browser.txt
+	@$(VENV)/bin/python -m demo.management_page docs/pictures/management-page.png
 
 # What was interrupted before it was ready is made anew, or goes on.
 $(LESSONS): requirements.txt
@@ -91,6 +95,8 @@ $(LESSONS): requirements.txt
 		{ echo "Install it, or name another Python: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -m venv --clear $(VENV)
 	@$(PIP) requirements.txt
+	@printf '#!/bin/sh\nPYTHONPATH=tests exec python3 -m brokers rabbitmqctl "$$@"\n' > $(VENV)/bin/rabbitmqctl
+	@chmod +x $(VENV)/bin/rabbitmqctl
 	@touch $@
 
 $(DEMO): $(LESSONS) tests/demo/requirements.txt

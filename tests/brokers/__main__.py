@@ -5,8 +5,9 @@
     python -m brokers stop          stops whichever of them runs
     python -m brokers delete        ends it at once, with its data
     python -m brokers queues        shows the queues
-    python -m brokers kill 1        cuts the power of the first node of the cluster
+    python -m brokers kill 1        kills the first node of the cluster
     python -m brokers restart 1     starts it again, stopping it before if it runs
+    python -m brokers rabbitmqctl WORD...    runs rabbitmqctl on the broker or the cluster
 
 AMQP_PORT and MANAGEMENT_PORT name the ports to start at. What was started is remembered in the
 folders .broker and .cluster, so that the other commands find it wherever it is.
@@ -129,10 +130,14 @@ def start_broker():
     if cluster and cluster.runs():
         raise BrokerError("The cluster runs. To end it, with its data: make stop")
     if broker := running_broker():
-        say("The broker runs already.")
-        wait_until(broker.answers, "its answer. To end it: make stop")
-        say_where(broker)
-        return
+        # It may be starting still, or stopping.
+        wait_until(
+            lambda: broker.answers() or not broker.runs(), "its answer; to end it: make stop"
+        )
+        if broker.runs():
+            say("The broker runs already. To start it in another way, first: make stop")
+            say_where(broker)
+            return
     kind = broker_class()
     own = {"project": ""} if kind is DockerBroker else {"folder": BROKER}
     broker = kind(*ports(), **own)
@@ -190,20 +195,39 @@ def stop():
 
 def delete():
     """End the learner's cluster and broker at once, and delete their data."""
-    for found in (remembered(CLUSTER), remembered(BROKER), composed()):
+    for name, found in (
+        ("cluster", remembered(CLUSTER)),
+        ("broker", remembered(BROKER)),
+        ("broker", composed()),
+    ):
         if found:
             found.destroy()
+            say(f"The {name} and its queues are deleted.")
     for folder in (CLUSTER, BROKER):
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def queues():
-    """Print the queues of the learner's broker or cluster, or of another broker at its port."""
+def broker_to_use():
+    """Return the learner's broker, or a node of the cluster, or another broker at its ports.
+
+    :raises BrokerError: if none serves clients
+    """
     found = running_broker() or remembered(CLUSTER) or DockerBroker(*ports())
     if hasattr(found, "nodes"):
         found = found.running()
     if not found.answers():
         raise BrokerError("No broker runs here. To start one: make broker")
+    return found
+
+
+def rabbitmqctl(words):
+    """Run rabbitmqctl on the learner's broker or cluster, and print what it says."""
+    print(broker_to_use().rabbitmqctl(*words), end="")
+
+
+def queues():
+    """Print the queues of the learner's broker or cluster, or of another broker at its ports."""
+    found = broker_to_use()
     sys.stdout.reconfigure(errors="backslashreplace")  # a queue's name may be in any language
     columns = ["name", "messages_ready", "messages_unacknowledged"]
     rows = [[q.get(column, 0) for column in columns] for q in found.api("GET", "queues", "/")]
@@ -212,7 +236,7 @@ def queues():
 
 
 def kill(number):
-    """Cut the power of a node of the learner's cluster."""
+    """Kill a node of the learner's cluster."""
     cluster_to_use().nodes[number - 1].kill()
 
 
@@ -226,6 +250,9 @@ def restart(number):
 
 def main():
     """Do what the command line says."""
+    if sys.argv[1:2] == ["rabbitmqctl"]:  # its words may look like options of ours
+        rabbitmqctl(sys.argv[2:])
+        return
     parser = argparse.ArgumentParser(prog="python -m brokers", description="RabbitMQ to learn on.")
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     for action in (start_broker, start_cluster, stop, delete, queues, kill, restart):

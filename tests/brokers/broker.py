@@ -110,7 +110,7 @@ class Broker(Started):
         return False
 
     def messages(self, vhost, queue):
-        """Return the numbers of ready and of unacknowledged messages, as rabbitmqctl tells them.
+        """Return the numbers of ready and of unacknowledged messages that rabbitmqctl shows.
 
         :raises KeyError: if there is no such queue
         """
@@ -120,7 +120,7 @@ class Broker(Started):
         return tuple(map(int, rows[queue]))
 
     def connections(self, vhost):
-        """Return the number of connections to a virtual host, as rabbitmqctl tells it."""
+        """Return the number of connections to a virtual host that rabbitmqctl shows."""
         return self.rabbitmqctl("-q", "list_connections", "vhost").split().count(vhost)
 
     def close_connections(self, vhost, reason):

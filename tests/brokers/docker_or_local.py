@@ -80,4 +80,6 @@ def install(reason):
     for step in steps:
         say(f"Running: {' '.join(step)}")
         if subprocess.run(step, stdout=sys.stderr).returncode:
-            raise BrokerError(f"That failed: {' '.join(step)}. Mend it, or install Docker.")
+            raise BrokerError(
+                f"That failed: {' '.join(step)}. Correct the cause, or install Docker."
+            )

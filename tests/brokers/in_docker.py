@@ -126,7 +126,7 @@ class DockerBroker(Broker):
         self.compose("down")
 
     def kill(self):
-        """Cut the container's power: SIGKILL to all its processes."""
+        """Kill the container: SIGKILL to all its processes."""
         self.compose("kill", self.service)
 
     def destroy(self):

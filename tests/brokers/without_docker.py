@@ -50,8 +50,8 @@ class LocalBroker(Broker):
             "RABBITMQ_NODE_PORT": str(self.amqp_port),
             "RABBITMQ_DIST_PORT": str(distribution_port),
             "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                # The second: idle schedulers shall sleep, not spin, where several nodes share few
-                # cores (https://www.rabbitmq.com/docs/runtime#busy-waiting).
+                # The second: idle schedulers sleep instead of spinning, because several nodes may
+                # share few cores (https://www.rabbitmq.com/docs/runtime#busy-waiting).
                 "-kernel inet_dist_use_interface {127,0,0,1} "
                 "+sbwt none +sbwtdcpu none +sbwtdio none"
             ),
@@ -141,11 +141,18 @@ class LocalBroker(Broker):
     def stop(self):
         """Stop the node in good order, whichever process has started it."""
         if self.runs():
-            self.rabbitmqctl("shutdown")
+            try:
+                self.rabbitmqctl("shutdown")
+            except BrokerError:
+                # It may be on its way down already, because of a `make stop` that was interrupted.
+                with contextlib.suppress(TimeoutError):
+                    wait_until(lambda: not self.runs(), "the end of the node", 15)
+                if self.runs():
+                    raise
         self._clear_up()
 
     def kill(self):
-        """Cut the node's power, whichever process has started it: SIGKILL to all its processes."""
+        """Kill the node, whichever process has started it: SIGKILL to all its processes."""
         if self.process:
             with contextlib.suppress(ProcessLookupError):  # it has ended by itself
                 os.killpg(self.process.pid, signal.SIGKILL)

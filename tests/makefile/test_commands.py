@@ -82,6 +82,13 @@ def test_a_broker_is_found_again(copy, tmp_path):
     assert "The broker runs already." in copy.make("broker")
     assert "The broker runs already." in copy.make("broker", AMQP_PORT=str(free_port()))
     assert "The broker runs. To stop it: make stop" in copy.make("cluster")
+    said = subprocess.check_output(
+        [copy.folder / ".venv" / "bin" / "rabbitmqctl", "-q", "list_vhosts"],
+        cwd=copy.folder,
+        env=copy.env,
+        text=True,
+    )
+    assert said.split() == ["name", "/"]
     assert not (copy.folder / ".cluster").exists()
     twin = Copy(tmp_path / "twin")
     shutil.copytree(copy.folder / ".broker", twin.folder / ".broker")
