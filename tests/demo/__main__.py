@@ -76,6 +76,7 @@ def main():
             console.save_svg(picture, title="make demo", code_format=form, unique_id="demo")
         else:
             console.print("\nAll six lessons are played: every line was as in the README.")
+            console.print("To follow them by hand: make broker")
     finally:
         with console.status("Stopping RabbitMQ ..."):
             broker.destroy()
