@@ -1,8 +1,8 @@
 """`make bench`: how fast the twelve scripts are, against the shortest programs that do the same.
 
 Everything runs on a private broker, which is gone afterwards. What is compared is measured in
-turns, so that a machine's moods hit both alike, and what counts is their ratio. It prints tables;
-a time that is bad is no failure.
+turns, because a machine is not equally fast at all times. What counts is their ratio. It prints
+tables; a time that is bad is no failure.
 
     python -m bench --picture FILE      draws the README's plot as well
 """
@@ -108,7 +108,7 @@ class Bench:
     def run(self, command):
         """Run a program to its end; return its time in seconds and its peak memory in MiB.
 
-        A small process starts it: a child's peak includes that of whoever has forked it.
+        A small process starts it: a child's peak includes that of the process that has forked it.
         """
         output = subprocess.check_output([PYTHON, "-c", STARTER, *command], env=self.env, cwd=ROOT)
         seconds, memory, status = map(float, output.split()[-3:])

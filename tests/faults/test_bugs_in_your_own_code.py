@@ -1,4 +1,4 @@
-"""Bugs of whoever has copied a script: each is a traceback and ends it, and none is tried again."""
+"""Bugs in your copy of a script: each ends it with a traceback, and none is tried again."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""The broker is short of memory or disk space, and blocks whoever publishes."""
+"""The broker is short of memory or disk space, and blocks everybody who publishes."""
 
 import time
 import urllib.error

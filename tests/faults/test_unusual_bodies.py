@@ -142,10 +142,10 @@ def test_a_megabyte(receiver, channel):
 @each_receiver
 def test_a_stdout_that_cannot_encode_it(run, channel, lesson):
     """The receiver ends, and says why; PYTHONUTF8=1 is the remedy that the README names."""
-    mended = run(*lesson.consumer, env={"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "1"})
-    mended.wait_until_ready()
-    assert lines_for(channel, mended, ["你好 🐇".encode()]) == [f"{lesson.prefix}'你好 🐇'"]
-    mended.kill()
+    utf_8 = run(*lesson.consumer, env={"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "1"})
+    utf_8.wait_until_ready()
+    assert lines_for(channel, utf_8, ["你好 🐇".encode()]) == [f"{lesson.prefix}'你好 🐇'"]
+    utf_8.kill()
     receiver = run(*lesson.consumer, env={"PYTHONIOENCODING": "ascii"})
     receiver.wait_until_ready()
     channel.basic_publish(lesson.exchange, lesson.routing_key, "你好 🐇".encode())

@@ -5,10 +5,13 @@ import itertools
 import re
 import time
 
+import pytest
+
 from brokers.tools import ROOT, wait_until
+from support.expectations import assert_shows_the_bug
 from support.list_of_lessons import MESSAGES
 
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+LONG_TASKS = (ROOT / "docs" / "long-tasks-and-idle-programs.md").read_text(encoding="utf-8")
 WORKER = (ROOT / "worker.py").read_text()
 
 
@@ -119,17 +122,38 @@ def test_rabbitmqctl_counts_ready_and_unacknowledged(run, broker, vhost):
     shows(2, 0)
 
 
-def test_the_readme_s_thread_answers_heartbeats_while_it_computes(run, url, tmp_path):
+@pytest.fixture
+def computing(run, tmp_path):
+    """Start a worker.py with the `work` of the course that computes in a thread."""
+
+    def computing(computation="", **options):
+        (snippet,) = re.findall(r"# instead of work in worker.py\n(.*?)```", LONG_TASKS, re.DOTALL)
+        snippet = snippet.replace("def compute(body):\n", f"def compute(body):\n{computation}")
+        original = re.search(r"def work.*?\n\n\n", WORKER, re.DOTALL).group()
+        (tmp_path / "worker.py").write_text(WORKER.replace(original, f"{snippet}\n\n"))
+        worker = run("worker.py", cwd=tmp_path, **options)
+        worker.wait_until_ready()
+        return worker
+
+    return computing
+
+
+def test_a_thread_computes_while_heartbeats_are_answered(run, url, computing):
     """The broker gives up a client that is silent for two heartbeats; the task is longer."""
-    (snippet,) = re.findall(r"# instead of work in worker.py\n(.*?)```", README, re.DOTALL)
-    original = re.search(r"def work.*?\n\n\n", WORKER, re.DOTALL).group()
-    (tmp_path / "worker.py").write_text(WORKER.replace(original, f"{snippet}\n\n"))
-    worker = run("worker.py", url=f"{url}?heartbeat=2", cwd=tmp_path)
-    worker.wait_until_ready()
+    worker = computing(url=f"{url}?heartbeat=2")
     send(run, "compute.......", "next")
     worker.wait_for("Done", count=2)
     assert received(worker) == ["compute.......", "next"]
     assert worker.stderr == []
+
+
+def test_a_thread_that_fails_ends_the_worker_and_gives_the_task_back(run, computing):
+    worker = computing("    raise OSError('a bug')\n")
+    send(run, "unlucky")
+    assert_shows_the_bug(worker, "OSError")
+    second = run("worker.py")
+    second.wait_for("Done")
+    assert received(second) == ["unlucky"]
 
 
 def test_queue_on_the_wire(run, broker, vhost):

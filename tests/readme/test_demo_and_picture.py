@@ -21,7 +21,7 @@ def test_the_demo_plays_the_first_session_of_each_lesson(broker, url):
 
 
 def test_the_picture_shows_what_the_demo_shows():
-    svg = xml.etree.ElementTree.parse(ROOT / ".github" / "demo.svg")
+    svg = xml.etree.ElementTree.parse(ROOT / "docs" / "pictures" / "demo.svg")
     lines = {}
     for text in svg.iter("{http://www.w3.org/2000/svg}text"):
         lines.setdefault(text.get("y"), []).append(text.text or "")

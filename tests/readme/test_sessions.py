@@ -1,6 +1,6 @@
-"""Every session of the README shows what it says, and every snippet is run or stands in a script.
+"""Every session of the course shows what it says, and every snippet is run or stands in a script.
 
-The page is read in order: each session is played in the terminals that those before it have left.
+A page is read in order: each session is played in the terminals that those before it have left.
 """
 
 import re
@@ -13,80 +13,108 @@ from brokers.docker_or_local import broker_class
 from brokers.in_docker import DockerBroker, compose_command
 from brokers.tools import ROOT
 from support.copy_of_the_project import copy_the_project, settings
-from support.markdown_page import blocks
+from support.markdown_page import PAGES, README, blocks
 from support.real_terminal import environment
 from support.session_player import Player
 
-BLOCKS = blocks()
-CLUSTER = "Past one machine"
-SESSIONS = [b for b in BLOCKS if b.language == "console" and b.heading != CLUSTER]
-CLUSTER_SESSIONS = [b for b in BLOCKS if b.language == "console" and b.heading == CLUSTER]
+BLOCKS = [block for page in PAGES for block in blocks(page)]
 SNIPPETS = [block for block in BLOCKS if block.language == "python"]
+SESSIONS = [block for block in BLOCKS if block.language == "console"]
+CLUSTER = ROOT / "docs" / "past-one-machine.md"
 
 
-def titles(things):
-    return [f"{thing.heading} (line {thing.line})" for thing in things]
+def title(block):
+    return f"{block.page.stem}: {block.heading} (line {block.line})"
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    """A player in a copy of the project, with the snippets as files.
+class Course:
+    """A learner's copy of the project, with the snippets as files, in which pages are read.
 
-    What `make broker` starts in it has ports and data of its own, and is gone afterwards.
+    :param Path folder: where to copy it to
     """
-    folder = tmp_path_factory.mktemp("lessons") / "lessons"
-    copy_the_project(folder)
-    for snippet in SNIPPETS:
-        if name := re.match(r"# (try_\w+\.py)\n", snippet.text):
-            (folder / name[1]).write_text(snippet.text, encoding="utf-8")
-    chosen = settings()
-    ports = int(chosen["AMQP_PORT"]), int(chosen["MANAGEMENT_PORT"])
-    docker = broker_class() is DockerBroker
-    # An object to ask which RabbitMQ it is; what is started is the commands'.
-    broker = broker_class()(*ports)
-    env = {**environment(broker.url().replace("127.0.0.1", "localhost")), **chosen}
-    if docker and compose_command() != ["docker", "compose"]:
-        # An engine without Compose: what is installed beside this Python becomes its plugin.
-        plugins = folder.parent / "docker" / "cli-plugins"
-        plugins.mkdir(parents=True)
-        (plugins / "docker-compose").symlink_to(shutil.which(compose_command()[0]))
-        env["DOCKER_CONFIG"] = str(plugins.parent)
-    player = Player(env, folder, broker)
-    player.played, player.broken = [], None
-    yield player
-    player.close()
-    subprocess.run(["make", "clean"], cwd=folder, env=env, check=True, capture_output=True)
+
+    def __init__(self, folder):
+        self.folder = folder
+        copy_the_project(folder)
+        for snippet in SNIPPETS:
+            if name := re.match(r"# (try_\w+\.py)\n", snippet.text):
+                (folder / name[1]).write_text(snippet.text, encoding="utf-8")
+        chosen = settings()
+        # An object to ask which RabbitMQ it is; what is started is the commands'.
+        self.broker = broker_class()(int(chosen["AMQP_PORT"]), int(chosen["MANAGEMENT_PORT"]))
+        url = self.broker.url().replace("127.0.0.1", "localhost")
+        self.env = {**environment(url), **chosen}
+        if isinstance(self.broker, DockerBroker) and compose_command() != ["docker", "compose"]:
+            # An engine without Compose: what is installed in .venv becomes its plugin.
+            plugins = folder.parent / "docker" / "cli-plugins"
+            plugins.mkdir(parents=True)
+            (plugins / "docker-compose").symlink_to(shutil.which(compose_command()[0]))
+            self.env["DOCKER_CONFIG"] = str(plugins.parent)
+        self.page = self.player = self.broken = None
+
+    def make(self, target):
+        subprocess.run(["make", target], cwd=self.folder, env=self.env, check=True)
+
+    def open(self, page):
+        """Turn to a page. All but the first, and that of the cluster, begin with a broker."""
+        self.close()
+        self.page, self.player, self.broken = page, Player(self.env, self.folder, self.broker), None
+        self.sessions = [session for session in SESSIONS if session.page == page]
+        self.played = []
+        if page not in (README, CLUSTER):
+            self.make("broker")
+
+    def play(self, session):
+        """Play a session, and before it those that have to come first."""
+        if session.page != self.page:
+            self.open(session.page)
+        if self.broken:
+            pytest.skip(f"it follows on a session that has failed: {title(self.broken)}")
+        while session not in self.played:
+            following = self.broken = self.sessions[len(self.played)]
+            self.player.play(following)
+            self.played.append(following)
+            self.broken = None
+        if session is self.sessions[-1]:
+            busy = [name for name, terminal in self.player.terminals.items() if terminal.busy]
+            assert not busy, f"the page does not say that terminals {busy} are busy"
+
+    def close(self):
+        if self.player:
+            self.player.close()
 
 
-def play(page, session, sessions):
-    """Play a session, and before it those that have to come first."""
-    if page.broken:
-        pytest.skip(f"it follows on a session that has failed: {titles([page.broken])[0]}")
-    while session not in page.played:
-        following = page.broken = sessions[len(page.played)]
-        page.play(following)
-        page.played.append(following)
-        page.broken = None
-    if session is sessions[-1]:
-        busy = [number for number, terminal in page.terminals.items() if terminal.busy]
-        assert not busy, f"something still runs in terminal {busy}, and the page does not say so"
+@pytest.fixture(scope="session")
+def course(tmp_path_factory):
+    """Return the course of a group of tests; each has a broker of its own."""
+    courses = {}
+
+    def course(group):
+        if group not in courses:
+            courses[group] = Course(tmp_path_factory.mktemp(group) / "lessons")
+        return courses[group]
+
+    yield course
+    for each in courses.values():
+        each.close()
+        each.make("clean")
 
 
-@pytest.mark.xdist_group("readme")
-@pytest.mark.parametrize("session", SESSIONS, ids=titles(SESSIONS))
-def test_session(page, session):
-    play(page, session, SESSIONS)
+def marked(session):
+    """Return a session as a parameter: the pages that go on are read while the first is."""
+    group = {README: "readme", CLUSTER: "cluster"}.get(session.page, "docs")
+    marks = [pytest.mark.xdist_group(group)]
+    if group == "cluster":
+        marks += [pytest.mark.cluster, pytest.mark.timeout(300)]
+    return pytest.param(group, session, marks=marks, id=title(session))
 
 
-@pytest.mark.cluster
-@pytest.mark.xdist_group("cluster")
-@pytest.mark.timeout(300)
-@pytest.mark.parametrize("session", CLUSTER_SESSIONS, ids=titles(CLUSTER_SESSIONS))
-def test_cluster_session(page, session):
-    play(page, session, CLUSTER_SESSIONS)
+@pytest.mark.parametrize(("group", "session"), map(marked, SESSIONS))
+def test_session(course, group, session):
+    course(group).play(session)
 
 
-@pytest.mark.parametrize("snippet", SNIPPETS, ids=titles(SNIPPETS))
+@pytest.mark.parametrize("snippet", SNIPPETS, ids=title)
 def test_snippet(snippet):
     """Each is a file that a session runs, or stands in a script; the third kind, which replaces a
     function, is run by test_2_work_queues.py."""

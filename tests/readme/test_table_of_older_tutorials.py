@@ -9,10 +9,11 @@ import sys
 
 import pytest
 
+from brokers.tools import ROOT
 from support.markdown_page import Page, code
 from support.real_terminal import pattern
 
-OLD = Page().rows("If you come from an older tutorial")
+OLD = Page(ROOT / "docs" / "older-tutorials.md").rows("If you come from an older tutorial")
 PRELUDE = """
 import os, pika
 connection = pika.BlockingConnection(pika.URLParameters(os.environ["AMQP_URL"]))

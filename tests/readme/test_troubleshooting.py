@@ -4,6 +4,7 @@ import ast
 import inspect
 import re
 import socket
+import sys
 
 import pytest
 
@@ -14,7 +15,7 @@ from support.accidents import (
     short_of_memory,
     take,
 )
-from support.expectations import SECRET, for_each
+from support.expectations import SECRET, assert_fails, for_each
 from support.list_of_lessons import CONSUMERS, SCRIPTS
 from support.markdown_page import Page, code
 from support.real_terminal import pattern
@@ -58,6 +59,15 @@ def unknown_authority(start, own_broker):
 def other_properties(run, channel):
     channel.queue_declare("hello", durable=True, arguments={"x-queue-type": "classic"})
     return run("send.py"), run("receive.py")
+
+
+def wrong_port(start, broker):
+    url = f"amqp://127.0.0.1:{broker.management_port}"
+    return start("send.py", url=url), start("receive.py", url=url)
+
+
+def no_tls(start, broker):
+    return (start("receive.py", url=broker.url().replace("amqp://", "amqps://")),)
 
 
 def operator(run, broker, vhost):
@@ -122,6 +132,8 @@ CAUSES = {
     "CERTIFICATE": unknown_authority,
     "inequivalent": other_properties,
     "CONNECTION_FORCED": operator,
+    "Transport indicated EOF": wrong_port,
+    "WRONG_VERSION_NUMBER": no_tls,
     "Timeout": silence,
     "Blocked": blocked,
     "NACK": full_queue,
@@ -187,6 +199,12 @@ def sentences(words):
             if isinstance(part, ast.Constant) and isinstance(part.value, str):
                 found.add(part.value.replace("[!]", "").strip(" .;:"))
     return {text for text in found if " " in text}
+
+
+def test_a_python_without_pika(start):
+    script = start("-S", "receive.py", command=(sys.executable, "-I"))
+    assert_fails(script, "ModuleNotFoundError: No module named 'pika'")
+    assert script.stderr[-1] in {piece.content for piece in PAGE.inline("code_inline")}
 
 
 @for_each(SCRIPTS)

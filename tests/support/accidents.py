@@ -11,7 +11,7 @@ REPLY_QUEUE = {"queue": "", "exclusive": True}
 
 
 def take(channel, queue):
-    """Wait for a message in a queue, and take it away from whoever should have got it.
+    """Wait for a message in a queue, and take it, so that no script gets it.
 
     :returns: its method, properties and body
     """

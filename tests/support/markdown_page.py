@@ -3,11 +3,13 @@
 A session is a block of the language `console`. In it,
 
     # terminal 1                      says where the following happens; after a comma may stand a
-                                      condition ("# terminal 1, RabbitMQ 4.3 or newer"), and all up
-                                      to the next such line is only for those who meet it
+                                      condition: "RabbitMQ 4.3 or newer", "RabbitMQ older than 4.3",
+                                      "with Docker Compose", "without Docker". All up to the next
+                                      such line is only for those who meet it. After a last comma,
+                                      "repeat until it shows this" lets the command be typed again
+                                      and again
     $ python send.py                  is typed; the command ends by itself if another follows
                                       in the same terminal before a key is pressed there
-    $ make queues  # repeat until ..  is typed again and again, until it shows what follows
     ^C                                a key is pressed, and this is what the terminal shows then
     anything else                     is what the terminal shows, whole and in this order
 
@@ -17,12 +19,15 @@ for any number of lines. The ports of the broker at hand are shown as 5672 and 1
 
 import re
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from markdown_it import MarkdownIt
 
 from brokers.tools import ROOT
 
 README = ROOT / "README.md"
+PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+HEADER = r"# terminal (\d)(?:, (?!repeat)(.*?))?(, repeat until .*)?"
 KEYS = {"^C": "\x03", "^\\": "\x1c"}
 
 
@@ -32,6 +37,7 @@ class Step:
 
     terminal: str
     condition: str = ""
+    repeat: bool = False  # the command is typed until it shows the output
     command: str = ""
     key: str = ""
     output: list = field(default_factory=list)
@@ -42,6 +48,7 @@ class Step:
 class Block:
     """A fenced block of the page: its text, its language, its place and what it belongs to."""
 
+    page: Path
     heading: str
     language: str
     text: str
@@ -54,10 +61,10 @@ def blocks(path=README):
     found, heading = [], ""
     tokens = MarkdownIt().parse(path.read_text(encoding="utf-8"))
     for token, following in zip(tokens, [*tokens[1:], None]):
-        if token.type == "heading_open" and token.tag == "h2":
+        if token.type == "heading_open" and token.tag in ("h1", "h2"):
             heading = following.content
         elif token.type == "fence":
-            found.append(Block(heading, token.info, token.content, token.map[0] + 1))
+            found.append(Block(path, heading, token.info, token.content, token.map[0] + 1))
     sessions = [block for block in found if block.language == "console"]
     for block in sessions:
         block.steps = steps(block.text)
@@ -72,19 +79,19 @@ def blocks(path=README):
 
 def steps(text):
     """Return the steps of a session."""
-    result, terminal, condition = [], "1", ""
+    result, where = [], ("1", "", False)
     for line in text.splitlines():
-        if header := re.fullmatch(r"# terminal (\d)(?:, (.*))?", line):
-            terminal, condition = header[1], header[2] or ""
-            result.append(Step(terminal, condition))
+        if header := re.fullmatch(HEADER, line):
+            where = (header[1], header[2] or "", bool(header[3]))
+            result.append(Step(*where))
         elif line.startswith("$ "):
-            result.append(Step(terminal, condition, command=line[2:]))
+            result.append(Step(*where, command=line[2:]))
         elif line[:2] in KEYS:
-            result.append(Step(terminal, condition, key=line[:2], output=[line]))
+            result.append(Step(*where, key=line[:2], output=[line]))
         elif result:
             result[-1].output.append(line)
         else:
-            result.append(Step(terminal, condition, output=[line]))
+            result.append(Step(*where, output=[line]))
     return [step for step in result if step.command or step.output]
 
 
@@ -95,6 +102,7 @@ class Page:
     """
 
     def __init__(self, path=README):
+        self.path = path
         self.text = path.read_text(encoding="utf-8")
         self.tokens = MarkdownIt().enable("table").parse(self.text)
 

@@ -1,7 +1,9 @@
 """Plays the sessions of a page, each line in a real terminal."""
 
+import re
 import time
 
+from brokers.broker import numbers
 from brokers.in_docker import DockerBroker
 from support.real_terminal import DEADLINE, Terminal
 
@@ -21,10 +23,12 @@ class Player:
 
     def holds(self, condition):
         """Tell whether the broker at hand meets a condition."""
-        if condition == "with Docker Compose":
-            return isinstance(self.broker, DockerBroker)
-        newer, version = self.broker.is_at_least(4, 3), "RabbitMQ 4.3 or newer"
-        return {version: newer, "an older RabbitMQ": not newer}[condition]
+        in_docker = isinstance(self.broker, DockerBroker)
+        if condition in ("with Docker Compose", "without Docker"):
+            return in_docker == (condition == "with Docker Compose")
+        form = r"RabbitMQ (older than )?([\d.]+)(?: or newer)?"
+        older, version = re.fullmatch(form, condition).groups()
+        return self.broker.is_at_least(*numbers(version)) != bool(older)
 
     def play(self, block):
         """Play a session.
@@ -48,7 +52,7 @@ class Player:
         if step.key:
             terminal.press(step.key)
             yield from terminal.expect(step.output, until_prompt=True)
-        elif "# repeat until" in step.command:
+        elif step.repeat:
             yield f"$ {step.command}"
             deadline = time.monotonic() + DEADLINE
             while True:
