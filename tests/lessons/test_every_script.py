@@ -115,7 +115,7 @@ def test_what_is_acknowledged_on_delivery(run, broker, vhost, words):
 def test_uv_run_needs_nothing_installed(run, tmp_path, words):
     """uv takes pika from the network, or from its cache; a learner's machine may have neither."""
     shutil.copy(ROOT / words[0], tmp_path)
-    uv = (str(Path(sys.executable).parent / "uv"), "run", "--with", "pika", "python")
+    uv = (str(Path(sys.executable).parent / "uv"), "run", "--with", "pika<1.5", "python")
     environment = {"UV_PYTHON_DOWNLOADS": "never", "PYTHONPATH": ""}
     script = run(*words, command=uv, cwd=tmp_path, env=environment)
     try:
