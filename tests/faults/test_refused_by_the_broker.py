@@ -99,8 +99,8 @@ def test_malformed_urls(start, words):
 def test_it_exists_with_other_properties(run, channel, words):
     name = lesson_of(words[0]).declares
     if lesson_of(words[0]).exchange:
-        channel.exchange_declare(name, "headers")
-        what = "'type'"
+        channel.exchange_declare(name, "headers", durable=True)
+        what = "inequivalent arg"
     else:
         channel.queue_declare(name, durable=True, arguments={"x-queue-type": "classic"})
         what = "x-queue-type"

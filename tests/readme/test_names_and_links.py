@@ -9,6 +9,7 @@ import pytest
 
 from brokers.broker import DIRECT
 from brokers.tools import ROOT
+from support.list_of_lessons import path_of
 from support.markdown_page import PAGES, README, Page
 from support.real_terminal import as_on_the_page
 
@@ -69,7 +70,7 @@ def test_every_name_exists(page):
         for target in re.findall(r"\bmake ([a-z-]+)", piece):
             assert re.search(rf"^{target}:", makefile, re.MULTILINE), piece
         for name in re.findall(r"\b(?!try_)[a-z_]+\.py\b", piece):
-            assert (ROOT / name).exists(), piece
+            assert path_of(name).exists(), piece
         for name in re.findall(r"\b[A-Z]+(?:_[A-Z]+)*\d*(?==)|^[A-Z_]{4,}$", piece):
             assert name in everything or name in FOREIGN, piece
 

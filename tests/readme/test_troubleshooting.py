@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from brokers.tools import ROOT, wait_until
+from brokers.tools import wait_until
 from support.accidents import (
     copy_that_loses_its_queue,
     let_queues_refuse_messages,
@@ -16,12 +16,13 @@ from support.accidents import (
     take,
 )
 from support.expectations import SECRET, assert_fails, for_each
-from support.list_of_lessons import CONSUMERS, SCRIPTS
-from support.markdown_page import Page, code
+from support.list_of_lessons import CONSUMERS, SCRIPTS, path_of
+from support.markdown_page import PAGES, Page, code
 from support.real_terminal import pattern
 
 PAGE = Page()
 TROUBLES = PAGE.rows("Troubleshooting")
+COURSE = "".join(path.read_text(encoding="utf-8") for path in PAGES)
 
 
 def no_broker(start):
@@ -189,7 +190,7 @@ def test_troubleshooting(request, row):
 def sentences(words):
     """Return the pieces of text that a script can print to stderr."""
     found = set()
-    for node in ast.walk(ast.parse((ROOT / words[0]).read_text())):
+    for node in ast.walk(ast.parse(path_of(words[0]).read_text())):
         said = isinstance(node, ast.Raise)
         if isinstance(node, ast.Call):
             name = ast.unparse(node.func)
@@ -210,4 +211,4 @@ def test_a_python_without_pika(start):
 @for_each(SCRIPTS)
 def test_everything_that_a_script_says_is_on_the_page(words):
     assert len(sentences(words)) >= (3 if words in CONSUMERS else 1), "they are not found any more"
-    assert {text for text in sentences(words) if text not in PAGE.text} == set()
+    assert {text for text in sentences(words) if text not in COURSE} == set()

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import pika
 
 from brokers.tools import ROOT, wait_until
+from support.list_of_lessons import path_of
 
 REPLY_QUEUE = {"queue": "", "exclusive": True}
 
@@ -56,7 +57,7 @@ def copy_with_a_bug(folder, name, function, bug):
     :param str function: the function's name, as a regular expression
     :param str bug: the exception's class; its text is "a bug"
     """
-    source = (ROOT / name).read_text()
+    source = path_of(name).read_text()
     broken, count = re.subn(
         rf"^(def (?:{function})\(.*\):\n)", rf"\1    raise {bug}('a bug')\n", source, flags=re.M
     )

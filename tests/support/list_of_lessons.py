@@ -1,6 +1,8 @@
-"""The six lessons: the one list of the scripts, of what they declare, and of what they print."""
+"""The pairs of scripts: the one list of them, of what they declare, and of what they print."""
 
 from dataclasses import dataclass
+
+from brokers.tools import ROOT
 
 
 @dataclass(frozen=True)
@@ -86,12 +88,30 @@ LESSONS = [
         prints=" [.] fib(30)",
     ),
 ]
+TWELVE = [words for lesson in LESSONS for words in (lesson.producer, lesson.consumer)]
+# Pairs beyond the lessons, with the same manners: what is tested of all scripts is tested of them.
+LESSONS += [
+    Lesson(
+        consumer=("receive_headers.py", "all", "severity=info"),
+        producer=("emit_headers.py", "severity=info"),
+        declares="headers_logs",
+        ready=LOGS,
+        prints=" [x] {'severity': 'info'}:'Hello World!'",
+        exchange="headers_logs",
+    ),
+]
 CONSUMERS = [lesson.consumer for lesson in LESSONS]
 PRODUCERS = [lesson.producer for lesson in LESSONS]
 SCRIPTS = PRODUCERS + CONSUMERS
 # All producers begin and end in the same words, all consumers too. What concerns only these, or
 # costs more than it tells, is tried with one of each.
 ONE_OF_EACH = [LESSONS[0].producer, LESSONS[0].consumer]
+
+
+def path_of(name):
+    """Return where a script is: at the root, or in the folder for those beyond the lessons."""
+    beyond = ROOT / "beyond" / name
+    return beyond if beyond.exists() else ROOT / name
 
 
 def lesson_of(script):

@@ -9,7 +9,7 @@ import threading
 import time
 
 from brokers.tools import ROOT
-from support.list_of_lessons import lesson_of
+from support.list_of_lessons import lesson_of, path_of
 
 DEADLINE = 15  # seconds; far more than any line here takes, except on a very busy machine
 
@@ -20,7 +20,7 @@ class Script:
     :param str words: the script's name and its arguments
     :param str url: the value of AMQP_URL; None leaves it unset
     :param env: further environment variables
-    :param cwd: the folder to run in; the project's by default
+    :param cwd: the folder to run in; the script's own by default
     :param on_line: is called with "stdout" or "stderr" and each line as soon as it is there
     :param command: what runs the script; this Python by default
 
@@ -28,7 +28,7 @@ class Script:
     """
 
     def __init__(
-        self, *words, url=None, env=None, cwd=ROOT, on_line=None, command=(sys.executable,)
+        self, *words, url=None, env=None, cwd=None, on_line=None, command=(sys.executable,)
     ):
         environment = {**os.environ, **(env or {})}
         environment.pop("PYTHONUNBUFFERED", None)  # it would hide a missing flush
@@ -36,6 +36,7 @@ class Script:
         if url is not None:
             environment["AMQP_URL"] = url
         self.words = words
+        cwd = cwd or (path_of(words[0]).parent if words[0].endswith(".py") else ROOT)
         self.stdout, self.stderr = [], []
         self._changed = threading.Condition()
         self._on_line = on_line or (lambda stream, line: None)

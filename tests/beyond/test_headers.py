@@ -1,0 +1,71 @@
+"""emit_headers.py and receive_headers.py."""
+
+import pika
+import pytest
+
+from support.list_of_lessons import LOGS
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sent"),
+    [
+        ([], "{'severity': 'info'}:'Hello World!'"),
+        (["severity=info"], "{'severity': 'info'}:'Hello World!'"),
+        (
+            ["a=b=c", "severity=info", "Disk", "full"],
+            "{'a': 'b=c', 'severity': 'info'}:'Disk full'",
+        ),
+    ],
+)
+def test_arguments(run, arguments, sent):
+    """Headers in the order of the alphabet: RabbitMQ 4 sorts them."""
+    receiver = run("receive_headers.py", "any", "severity=info")
+    receiver.wait_until_ready()
+    emitter = run("emit_headers.py", *arguments)
+    assert emitter.wait() == 0
+    assert emitter.stdout == [f" [x] Sent {sent}"]
+    receiver.wait_for(sent)
+    assert receiver.stdout == [LOGS, f" [x] {sent}"]
+
+
+def test_all_and_any(run):
+    headers = ["facility=kern", "severity=error"]
+    every, some = (run("receive_headers.py", match, *headers) for match in ("all", "any"))
+    for receiver in (every, some):
+        receiver.wait_until_ready()
+    for words in (["facility=kern"], ["facility=cron"], [*headers, "zone=a"]):
+        assert run("emit_headers.py", *words).wait() == 0
+    both = " [x] {'facility': 'kern', 'severity': 'error', 'zone': 'a'}:'Hello World!'"
+    some.wait_for(both)
+    every.wait_for(both)
+    assert some.stdout == [LOGS, " [x] {'facility': 'kern'}:'Hello World!'", both]
+    assert every.stdout == [LOGS, both]
+
+
+@pytest.mark.parametrize("words", [[], ["all"], ["some", "a=b"], ["all", "a"]], ids=" ".join)
+def test_usage(run, words):
+    receiver = run("receive_headers.py", *words)
+    assert receiver.wait() == 1
+    assert receiver.stdout == []
+    assert receiver.stderr[0].startswith("Usage: ")
+
+
+def test_exchange_and_binding_on_the_wire(run, broker, vhost):
+    assert run("emit_headers.py").wait() == 0
+    exchange = broker.api("GET", "exchanges", vhost, "headers_logs")
+    assert (exchange["type"], exchange["durable"]) == ("headers", False)
+    run("receive_headers.py", "any", "a=1", "b=2").wait_until_ready()
+    (binding,) = broker.api("GET", "exchanges", vhost, "headers_logs", "bindings", "source")
+    assert binding["arguments"] == {"x-match": "any", "a": "1", "b": "2"}
+
+
+@pytest.mark.parametrize("headers", [{"a": "b\n [x] forged\x1b[31m"}, {"a": 1, "b": None}])
+def test_headers_of_other_clients_give_one_line(run, channel, headers):
+    receiver = run("receive_headers.py", "any", "to=us")
+    receiver.wait_until_ready()
+    properties = pika.BasicProperties(headers={"to": "us", **headers})
+    channel.basic_publish("headers_logs", "", b"\xff\n", properties)
+    line = receiver.wait_for("to")
+    assert line.isprintable()
+    assert line.endswith(f":{chr(0xFFFD) + chr(10)!r}")
+    assert receiver.stderr == []
