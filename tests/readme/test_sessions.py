@@ -13,6 +13,7 @@ from brokers.docker_or_local import broker_class
 from brokers.in_docker import DockerBroker, compose_command
 from brokers.tools import ROOT
 from support.copy_of_the_project import copy_the_project, settings
+from support.list_of_lessons import path_of
 from support.markdown_page import PAGES, README, blocks
 from support.real_terminal import environment
 from support.session_player import Player
@@ -122,7 +123,7 @@ def test_snippet(snippet):
     if run := re.fullmatch(r"# (try_\w+\.py)", first):
         assert any(f"$ python {run[1]}" in session.text for session in SESSIONS)
     elif source := re.fullmatch(r"# in (\w+\.py)", first):
-        lines = [line.strip() for line in (ROOT / source[1]).read_text().splitlines()]
+        lines = [line.strip() for line in path_of(source[1]).read_text().splitlines()]
         assert "\n".join(map(str.strip, rest.splitlines())) in "\n".join(lines)
     else:
         assert first == "# instead of work in worker.py"
