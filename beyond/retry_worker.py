@@ -45,13 +45,13 @@ def on_task(channel, method, properties, body):
     channel.connection.sleep(body.count(b"."))  # as in worker.py
     try:
         work(body)
-        print(" [x] Done", flush=True)
     except Exception as error:
         tries = (properties.headers or {}).get("tries", 0) + 1
         print(f" [x] Failed, try {tries}: {error!r}", flush=True)
         later = pika.BasicProperties(delivery_mode=2, headers={"tries": tries, "why": repr(error)})
-        queue = QUEUES[min(tries, len(QUEUES)) - 1]
-        channel.basic_publish("", queue, body, properties=later, mandatory=True)
+        channel.basic_publish("", QUEUES[min(tries, len(QUEUES)) - 1], body, later, mandatory=True)
+    else:
+        print(" [x] Done", flush=True)
     # Last of all: the task is done, or the broker has confirmed that another queue has it.
     channel.basic_ack(delivery_tag=method.delivery_tag)
 

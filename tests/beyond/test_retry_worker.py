@@ -2,11 +2,13 @@
 
 import ast
 import re
+import sys
 import time
 
 import pytest
 
 from brokers.tools import wait_until
+from support.accidents import take
 from support.expectations import (
     SECRET,
     assert_ends_with_a_sentence,
@@ -124,6 +126,19 @@ def test_refusals_and_bugs(run, start, broker, user, url, tmp_path):
     worker.wait_for(MESSAGES)
     send(run, "task")
     assert_shows_the_bug(worker, "OSError")
+
+
+def test_a_reader_that_leaves_gives_the_task_back(run, channel):
+    """The pipe takes the lines "Waiting" and "Received"; "Done" finds nobody who reads it."""
+    reader = 'for n in 1 2; do IFS= read -r line; echo "$line"; done'
+    pipeline = f"{sys.executable} {path_of('retry_worker.py')} | {{ {reader}; }}"
+    shell = run("-c", pipeline, command=("/bin/bash",))
+    shell.wait_for(MESSAGES)
+    send(run, "task.")
+    assert shell.wait() == 0, shell  # the reader's status
+    method, properties, body = take(channel, "task_queue")
+    assert (body, method.redelivered) == (b"task.", True)
+    assert not properties.headers or "tries" not in properties.headers
 
 
 def test_short_enough():
