@@ -6,7 +6,7 @@ import urllib.error
 import pytest
 
 from brokers.tools import wait_until
-from support.accidents import short_of_memory, until_blocked
+from support.accidents import patient_copy, short_of_memory, until_blocked
 from support.expectations import (
     assert_ends_with_a_sentence,
     assert_gets_messages,
@@ -59,13 +59,15 @@ def test_the_broker_is_short_of_memory(start, own_broker):
         assert consumer.stderr == []
 
 
-def test_producers_closed_while_the_broker_is_short_of_disk_space(start, own_broker):
+def test_producers_closed_while_the_broker_is_short_of_disk_space(start, own_broker, tmp_path):
     """They have sent the message, and the broker has not confirmed it: it is not "Sent"."""
+    for name, *_ in PRODUCERS:
+        patient_copy(tmp_path, name)
     url = own_broker.add_vhost("blocked")
     own_broker.rabbitmqctl("set_disk_free_limit", "1000000GB")
     try:
         wait_until(lambda: alarmed(own_broker), "the disk alarm", 30)
-        producers = [start(*words, url=url) for words in PRODUCERS]
+        producers = [start(*words, url=url, cwd=tmp_path) for words in PRODUCERS]
         until_blocked(own_broker, "blocked", len(producers))
         own_broker.close_connections("blocked", "operator's wish")
         for producer in producers:

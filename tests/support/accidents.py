@@ -51,6 +51,15 @@ def copy_that_loses_its_queue(folder):
     (folder / "new_task.py").write_text(source.replace(before, accident + before))
 
 
+def patient_copy(folder, name):
+    """Copy a producer into a folder, and let it wait a minute for a broker that blocks it."""
+    source, count = re.subn(
+        r"(blocked_connection_timeout) = 10\b", r"\1 = 60", path_of(name).read_text()
+    )
+    assert count == 1
+    (folder / name).write_text(source)
+
+
 def copy_with_a_bug(folder, name, function, bug):
     """Copy a script into a folder, with a function that raises an exception first of all.
 
