@@ -100,8 +100,10 @@ LESSONS += [
         exchange="headers_logs",
     ),
 ]
+# Further producers, each for the consumer of a lesson.
+FURTHER = {("background_publisher.py", "task"): LESSONS[1]}
 CONSUMERS = [lesson.consumer for lesson in LESSONS]
-PRODUCERS = [lesson.producer for lesson in LESSONS]
+PRODUCERS = [lesson.producer for lesson in LESSONS] + list(FURTHER)
 SCRIPTS = PRODUCERS + CONSUMERS
 # All producers begin and end in the same words, all consumers too. What concerns only these, or
 # costs more than it tells, is tried with one of each.
@@ -116,4 +118,7 @@ def path_of(name):
 
 def lesson_of(script):
     """Return the lesson to which a script belongs: lesson_of("worker.py")."""
-    return next(each for each in LESSONS if script in (each.consumer[0], each.producer[0]))
+    pairs = [
+        (words[0], lesson) for lesson in LESSONS for words in (lesson.consumer, lesson.producer)
+    ]
+    return dict(pairs, **{words[0]: lesson for words, lesson in FURTHER.items()})[script]
