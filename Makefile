@@ -11,7 +11,7 @@ PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --r
 # Needs no .venv: what runs can be stopped whatever has become of that.
 BROKERS := $(PYTHON) -m brokers
 # These install Debian's python3-venv where it is missing; all others only say so.
-INSTALLERS := demo test test-cluster broker cluster
+INSTALLERS := demo demo-beyond test test-cluster broker cluster
 LINT := ruff format --check && ruff check && \
 	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml && \
 	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml && \
@@ -19,7 +19,7 @@ LINT := ruff format --check && ruff check && \
 		docker-compose.yml tests/brokers/docker-compose.cluster.yml
 
 .DEFAULT_GOAL := help
-.PHONY: help broker queues stop cluster kill restart cost clean demo picture \
+.PHONY: help broker queues stop cluster kill restart cost clean demo demo-beyond picture \
 	management-picture test test-cluster lint format bench bench-picture
 
 help:
@@ -27,6 +27,9 @@ help:
 
 demo: $(DEMO) ## play the six lessons of the README and show every terminal
 	@$(VENV)/bin/python -m demo
+
+demo-beyond: $(DEMO) ## play the pages about the scripts beyond the lessons
+	@$(VENV)/bin/python -m demo --beyond
 
 test: $(TESTS) ## run every check and test, on a broker of their own
 	@export PATH=$(CURDIR)/$(VENV)/bin:$$PATH; ($(LINT)); lint=$$?; python -m pytest && exit $$lint

@@ -1,4 +1,4 @@
-"""`make bench`: how fast the twelve scripts are, against the shortest programs that do the same.
+"""`make bench`: how fast the scripts are, against the shortest programs that do the same.
 
 Everything runs on a private broker, which is gone afterwards. What is compared is measured in
 turns, because a machine is not equally fast at all times. What counts is their ratio. It prints
@@ -39,6 +39,7 @@ SHORTEST = [PYTHON, "tests/bench/shortest_programs.py"]
 ROUNDS = 15  # of each one-shot program
 TURNS = 3  # of each measurement of throughput
 MESSAGES, TASKS, CALLS, LATENCIES = 20_000, 2_000, 400, 300
+CONFIRMED, PUBLISHED = 50_000, 3_000
 IDLE = 5  # seconds
 BODY = b"x" * 100
 STARTER = """
@@ -47,6 +48,22 @@ began = time.perf_counter()
 process = os.posix_spawn(sys.argv[1], sys.argv[1:], os.environ)
 _, status, usage = os.wait4(process, 0)
 print(time.perf_counter() - began, usage.ru_maxrss, status)
+"""
+THREADS = """
+import os, sys, time
+from concurrent.futures import ThreadPoolExecutor
+import pika
+from background_publisher import Publisher
+threads, each = map(int, sys.argv[1:])
+publisher = Publisher([pika.URLParameters(os.environ["AMQP_URL"])])
+publisher.publish("", "task_queue", "first")
+def publish(_):
+    for _ in range(each):
+        publisher.publish("", "task_queue", "x" * 100)
+began = time.perf_counter()
+with ThreadPoolExecutor(threads) as pool:
+    list(pool.map(publish, range(threads)))
+print(threads * each / (time.perf_counter() - began))
 """
 console = Console(highlight=False, width=100)
 
@@ -225,7 +242,7 @@ class Bench:
 
     # Latency
 
-    def latencies(self, script, count, exchange, key):
+    def latencies(self, script, count, exchange, key, properties=None):
         """Return the times from publishing a message to its line at each of `count` receivers."""
         seen, times = {}, []  # by text: when it was printed
 
@@ -240,7 +257,7 @@ class Bench:
             for number in range(LATENCIES):
                 text = f"message-{number}"
                 began = time.perf_counter()
-                self.channel.basic_publish(exchange, key, text)
+                self.channel.basic_publish(exchange, key, text, properties)
                 wait_until(lambda t=text: len(seen.get(t, [])) == count, text, interval=0.001)
                 times += [at - began for at in seen[text]]
         return times
@@ -402,6 +419,68 @@ class Bench:
             result.add_row(f"{group}: {name}", f"{median(rates):.0f}")
         console.print(result)
 
+    # The scripts beyond the lessons
+
+    def beyond(self):
+        result = table("Beyond the six", "what", "messages/s", "compared")
+
+        def confirms():
+            """Return the messages per second of each of the three ways."""
+            command = [PYTHON, "beyond/publisher_confirms.py", str(CONFIRMED)]
+            lines = subprocess.check_output(command, env=self.env, cwd=ROOT, text=True).splitlines()
+            times = [float(line.split()[-2].replace(",", "")) / 1000 for line in lines]
+            return [CONFIRMED / seconds for seconds in times]
+
+        def printed(command, cwd=ROOT):
+            """Return what a program prints: messages per second."""
+            return float(subprocess.check_output(command, env=self.env, cwd=cwd))
+
+        def threads(count):
+            code = [PYTHON, "-c", THREADS, str(count), str(PUBLISHED // count)]
+            return printed(code, ROOT / "beyond")
+
+        def tasks(script):
+            self.fill("task_queue", TASKS)
+            return TASKS / self.consume([[PYTHON, script]], 2 * TASKS)
+
+        self.declare("task_queue")
+        measured = in_turns(
+            {
+                "confirms": confirms,
+                "unconfirmed": lambda: printed([*SHORTEST, "publish_many", str(CONFIRMED)]),
+                "one thread": lambda: threads(1),
+                "a hundred threads": lambda: threads(100),
+                "confirm each": lambda: printed([*SHORTEST, "publish_tasks", str(PUBLISHED)]),
+                "retry_worker.py": lambda: tasks("beyond/retry_worker.py"),
+                "worker.py": lambda: tasks("worker.py"),
+            },
+            TURNS,
+        )
+
+        def row(what, rates, others, form, of):
+            ratio = median([a / b for a, b in zip(rates, others)])
+            result.add_row(what, f"{median(rates):.0f}", f"{ratio:{form}} {of}")
+
+        each, batch, asynchronous = zip(*measured["confirms"])
+        script, none = "publisher_confirms.py", measured["unconfirmed"]
+        row(f"{script}, individually", each, none, ".0%", "of no confirms")
+        row(f"{script}, in batch (goal: 8 ×)", batch, each, ".1f", "× individually")
+        row(f"{script}, asynchronously (70 %)", asynchronous, none, ".0%", "of no confirms")
+        for name in ("one thread", "a hundred threads"):
+            others = measured["confirm each"]
+            row(f"background_publisher.py, {name}", measured[name], others, ".0%", "of no thread")
+        ours, others = measured["retry_worker.py"], measured["worker.py"]
+        row("retry_worker.py, a full queue", ours, others, ".0%", "of worker.py")
+        headers = pika.BasicProperties(headers={"severity": "info"})
+        script = ("receive_headers.py", "all", "severity=info")
+        measured = self.latencies(script, 1, "headers_logs", "", headers)
+        result.add_row("receive_headers.py, from publish to printed", "", milliseconds(measured))
+        console.print(result)
+
+
+def milliseconds(times):
+    return f"{median(times) * 1000:.1f} ms (99 %: {percentile_99(times) * 1000:.1f} ms)"
+
 
 @contextlib.contextmanager
 def drained(pipe):
@@ -457,7 +536,7 @@ def main():
         bench = Bench(broker.url())
         for measure in (
             bench.one_shot, bench.throughput, bench.latency, bench.rpc, bench.idle,
-            bench.growth, bench.choices,
+            bench.growth, bench.choices, bench.beyond,
         ):  # fmt: skip
             measure()
             bench.channel.connection.process_data_events()

@@ -44,6 +44,27 @@ def emit_log():
     there.connection.close()
 
 
+def publish_many(count):
+    """Publish without confirms, and print how many messages that is in a second."""
+    there = channel()
+    queue = there.queue_declare("", exclusive=True).method.queue
+    began = time.perf_counter()
+    for number in range(int(count)):
+        there.basic_publish("", queue, str(number))
+    there.queue_declare(queue, passive=True)  # answered after all that came before
+    print(int(count) / (time.perf_counter() - began))
+
+
+def publish_tasks(count):
+    """Publish tasks one by one, each with its confirm, and print how many that is in a second."""
+    there = channel()
+    there.confirm_delivery()
+    began = time.perf_counter()
+    for _ in range(int(count)):
+        there.basic_publish("", "task_queue", "x" * 100, mandatory=True)
+    print(int(count) / (time.perf_counter() - began))
+
+
 def receive(count, queue="hello", prefetch="0", auto_ack="yes"):
     """Take `count` messages from a queue, acknowledging each unless `auto_ack` is yes."""
     there, left = channel(), int(count)

@@ -3,6 +3,7 @@
 Each is the first session of its section. What a terminal shows is compared with the page, and
 shown here, marked with the terminal's number. The exit status is 0 only if all was as on the page.
 
+    python -m demo --beyond            plays the pages about the scripts beyond the lessons
     python -m demo --picture FILE      plays two lessons, and saves the README's picture
 """
 
@@ -21,6 +22,12 @@ from support.session_player import Player
 
 COLOURS = ["cyan", "magenta", "green", "yellow"]
 PICTURED = 2  # lessons
+BEYOND = [  # the pages, with the heading under which their main session stands
+    ("publisher-confirms.md", "Publish many messages, with confirms"),
+    ("publish-from-threads.md", "Publish from threads"),
+    ("retry.md", "Try a failed task again, later"),
+    ("more-about-exchanges.md", "The fourth type: headers"),
+]
 
 
 def lessons():
@@ -32,13 +39,25 @@ def lessons():
     return found
 
 
+def beyond():
+    """Return the main session of each page beyond the lessons, by the heading it belongs to."""
+    return {
+        heading: next(
+            block
+            for block in blocks(ROOT / "docs" / page)
+            if block.language == "console" and block.heading == heading
+        )
+        for page, heading in BEYOND
+    }
+
+
 def play(console, broker, url, sessions):
     """Play sessions, and show what happens in the terminals.
 
     :param Console console: where to show it
     :param Broker broker: to show its ports as the README does
     :param str url: the AMQP URL that the scripts are to use
-    :param sessions: some items of `lessons()`
+    :param sessions: some items of `lessons()` or `beyond()`
     :raises AssertionError: if a terminal does not show what the README shows
     """
 
@@ -47,7 +66,8 @@ def play(console, broker, url, sessions):
         console.print(mark.append(line, style="default"), soft_wrap=True)
 
     for heading, block in sessions:
-        console.print(f"\nLesson {heading}", style="bold")
+        lesson = "Lesson " if heading[0].isdigit() else ""
+        console.print(f"\n{lesson}{heading}", style="bold")
         player = Player(environment(url), ROOT, broker, show)
         try:
             player.play(block)
@@ -60,11 +80,14 @@ def main():
     """Play the lessons one after the other, on a broker that is gone afterwards."""
     parser = argparse.ArgumentParser(description="Play the main session of each lesson.")
     parser.add_argument("--picture", metavar="FILE", help="play two lessons, and save them as SVG")
-    picture = parser.parse_args().picture
+    parser.add_argument("--beyond", action="store_true", help="play what goes beyond the lessons")
+    arguments = parser.parse_args()
+    picture = arguments.picture
     end_in_good_order_when_the_terminal_closes()
     sys.stdout.reconfigure(errors="replace")  # not every terminal has every character
     console = Console(highlight=False, record=bool(picture), width=90 if picture else None)
-    sessions = list(lessons().items())[: PICTURED if picture else None]
+    sessions = beyond() if arguments.beyond else lessons()
+    sessions = list(sessions.items())[: PICTURED if picture else None]
     broker = broker_class()()
     console.print(f"Starting RabbitMQ, {broker.description}; this takes some seconds ...")
     try:
@@ -75,7 +98,8 @@ def main():
             form = re.sub(r"@font-face {{.*?}}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
             console.save_svg(picture, title="make demo", code_format=form, unique_id="demo")
         else:
-            console.print("\nAll six lessons are played: every line was as in the README.")
+            what = "four scripts" if arguments.beyond else "six lessons"
+            console.print(f"\nAll {what} are played: every line was as on the page.")
             console.print("To follow them by hand: make broker")
     finally:
         with console.status("Stopping RabbitMQ ..."):

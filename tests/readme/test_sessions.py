@@ -121,7 +121,8 @@ def test_snippet(snippet):
     function, is run by test_2_work_queues.py."""
     first, rest = snippet.text.split("\n", 1)
     if run := re.fullmatch(r"# (try_\w+\.py)", first):
-        assert any(f"$ python {run[1]}" in session.text for session in SESSIONS)
+        commands = (f"$ python {run[1]}", f" {run[1][:-3]}:app")  # or a web server's
+        assert any(command in session.text for command in commands for session in SESSIONS)
     elif source := re.fullmatch(r"# in (\w+\.py)", first):
         lines = [line.strip() for line in path_of(source[1]).read_text().splitlines()]
         assert "\n".join(map(str.strip, rest.splitlines())) in "\n".join(lines)

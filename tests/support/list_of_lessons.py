@@ -100,8 +100,12 @@ LESSONS += [
         exchange="headers_logs",
     ),
 ]
-# Further producers, each for the consumer of a lesson.
-FURTHER = {("background_publisher.py", "task"): LESSONS[1]}
+# Further producers: one for the consumer of a lesson, one whose messages nobody consumes. The name
+# of its queue is made up by the broker.
+FURTHER = {
+    ("background_publisher.py", "task"): LESSONS[1],
+    ("publisher_confirms.py", "100"): Lesson((), ("publisher_confirms.py",), "amq.gen", "", ""),
+}
 CONSUMERS = [lesson.consumer for lesson in LESSONS]
 PRODUCERS = [lesson.producer for lesson in LESSONS] + list(FURTHER)
 SCRIPTS = PRODUCERS + CONSUMERS

@@ -1,0 +1,99 @@
+"""publisher_confirms.py. What it has in common with all producers is tested with them."""
+
+import re
+
+import pytest
+
+from brokers.tools import wait_until
+from support.expectations import SOON, assert_ends_with_a_sentence
+from support.list_of_lessons import path_of
+
+WAYS = [
+    "Published {} messages individually in {} ms",
+    "Published {} messages in batch in {} ms",
+    "Published {} messages and handled confirms asynchronously in {} ms",
+]
+AGAIN = r" \[!\] (\d+) were refused or returned, and sent again"
+
+
+def assert_published(script, count):
+    """Check that a script has printed what the other languages' tutorial seven does."""
+    assert len(script.stdout) == len(WAYS), script
+    for line, way in zip(script.stdout, WAYS):
+        assert re.fullmatch(way.format(count, r"[\d,]+"), line), line
+
+
+@pytest.mark.parametrize(("words", "count"), [((), "50,000"), (("2500",), "2,500"), (("1",), "1")])
+def test_what_it_prints(run, words, count):
+    script = run("publisher_confirms.py", *words)
+    assert script.wait(60) == 0, script
+    assert_published(script, count)
+    assert script.stderr == []
+
+
+def test_no_message_at_all(run):
+    script = run("publisher_confirms.py", "0")
+    assert script.wait() == 0, script
+    assert_published(script, "0")
+
+
+def test_the_broker_gets_them_all_and_confirms(run, broker, vhost):
+    """Counted by the broker, over the connections of the three ways."""
+    script = run("publisher_confirms.py", "300")
+    assert script.wait() == 0
+
+    def statistics():
+        return broker.api("GET", "vhosts", vhost).get("message_stats", {})
+
+    counted = wait_until(lambda: statistics().get("confirm") and statistics(), "the counts", 30)
+    assert (counted["publish"], counted["confirm"]) == (900, 900)
+    assert counted.get("return_unroutable", 0) == counted.get("drop_unroutable", 0) == 0
+
+
+def policy(broker, vhost, **definition):
+    body = {"pattern": "^amq[.]gen", "definition": definition}
+    broker.api("PUT", "policies", vhost, "refuses", body=body)
+
+
+def test_what_the_broker_refuses_is_sent_again(run, broker, vhost):
+    """A queue that takes ten messages, refuses more, and forgets them after 0.2 seconds."""
+    limits = {"max-length": 10, "overflow": "reject-publish", "message-ttl": 200}
+    policy(broker, vhost, **limits)
+    script = run("publisher_confirms.py", "25")
+    assert script.wait(60) == 0, script
+    assert_published(script, "25")
+    again = [int(re.fullmatch(AGAIN, line)[1]) for line in script.stderr]
+    assert len(again) == 3, script
+    assert min(again) > 0
+
+
+def test_what_no_queue_takes_is_sent_again(run, tmp_path):
+    """Every tenth message of this copy goes to a queue that does not exist."""
+    source = path_of("publisher_confirms.py").read_text()
+    before = 'basic_publish("", queue,'
+    assert source.count(before) == 1
+    accident = 'basic_publish("", queue if tag % 10 else "nowhere",'
+    (tmp_path / "publisher_confirms.py").write_text(source.replace(before, accident))
+    script = run("publisher_confirms.py", "90", cwd=tmp_path)
+    assert script.wait() == 0, script
+    assert_published(script, "90")
+    again = " [!] 10 were refused or returned, and sent again"
+    assert script.stderr in ([again] * 3, [again.replace("10", "9")] * 3)
+
+
+def test_ctrl_c_while_the_broker_refuses(run, broker, vhost):
+    """It goes on for ever, and makes pauses."""
+    policy(broker, vhost, **{"max-length": 5, "overflow": "reject-publish"})
+    script = run("publisher_confirms.py", "25")
+    wait_until(lambda: broker.connections(vhost) == 1, "the connection", 15)
+    script.press_ctrl_c()
+    assert script.wait(SOON) == 1, script
+    assert script.stdout == []
+    assert script.stderr == [" [!] Interrupted"]
+
+
+def test_connection_closed_in_the_middle(run, broker, vhost):
+    script = run("publisher_confirms.py", "1000000")
+    wait_until(lambda: broker.connections(vhost) == 1, "the connection", 15)
+    broker.close_connections(vhost, "operator's wish")
+    assert_ends_with_a_sentence(script, "operator's wish")
