@@ -16,41 +16,38 @@ def main():
     brokers = [pika.URLParameters(url.strip()) for url in urls]
     for broker in brokers:
         broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
+    persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
     publisher = Publisher(brokers)
     for task in sys.argv[1:] or ["Hello World!"]:
-        publisher.publish("", "task_queue", task)
+        publisher.publish("", "task_queue", task, persistent)
         print(f" [x] Sent {task!r}", flush=True)
     publisher.close()
 
 
-# One for each process, which all its threads share.
 class Publisher:
+    """Publishes for all threads of a process, over one connection that it opens when needed."""
+
     def __init__(self, brokers):
         self.brokers, self.connection, self.channel = brokers, None, None
-        self.closing = threading.Event()
-        self.pika = ThreadPool(1)  # one thread, in which all calls of pika happen in turn
+        self.pool = ThreadPool(1)  # one thread, in which all calls of pika happen in turn
 
     def publish(self, exchange, routing_key, body, properties=None, timeout=20):
         """Return when RabbitMQ has confirmed the message, which is never sent twice. Raise
-        AMQPChannelError if it refuses, AMQPConnectionError if the connection fails or `timeout`
-        seconds pass: then nobody knows whether RabbitMQ has it."""
+        AMQPChannelError if it refuses, AMQPConnectionError or OSError if there is no connection,
+        or no confirm in `timeout` seconds: then nobody knows whether RabbitMQ has the message."""
         deadline = time.monotonic() + timeout
-        job = self.pika.apply_async(self._send, (deadline, exchange, routing_key, body, properties))
+        job = self.pool.apply_async(self._send, (deadline, exchange, routing_key, body, properties))
         job.wait(timeout)
         if not job.ready():
             raise pika.exceptions.AMQPConnectionError(f"No confirm in {timeout} seconds")
         job.get()  # raises what _send has raised
 
     def close(self):
-        self.closing.set()
-        self.pika.close()
-        self.pika.join()  # waits until everything is sent
-        if self.connection and self.connection.is_open:
-            self.connection.close()
+        self.pool.apply_async(lambda: self.connection.close()).wait(20)
 
     def _send(self, deadline, *message):
         if time.monotonic() > deadline:
-            raise TimeoutError  # nobody waits for it any more, so it must not be sent
+            raise pika.exceptions.AMQPConnectionError("No time was left")
         if not self.connection or not self.connection.is_open:
             self.connection = pika.BlockingConnection(self.brokers)
             threading.Thread(target=self._keep_alive, args=[self.connection], daemon=True).start()
@@ -58,11 +55,14 @@ class Publisher:
             self.channel = channel = self.connection.channel()
             channel.confirm_delivery()
             channel.queue_declare("task_queue", durable=True, arguments={"x-queue-type": "quorum"})
+        if time.monotonic() > deadline:  # nobody waits for it any more, so it must not be sent
+            raise pika.exceptions.AMQPConnectionError("No time was left")
         self.channel.basic_publish(*message, mandatory=True)
 
     def _keep_alive(self, connection):
-        while connection.is_open and not self.closing.wait(1):
-            self.pika.apply_async(connection.process_data_events)  # answers heartbeats
+        while connection.is_open:
+            time.sleep(1)
+            self.pool.apply_async(connection.process_data_events)  # answers heartbeats
 
 
 # The lesson ends here. What follows is the same in every producer.

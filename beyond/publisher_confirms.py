@@ -22,9 +22,8 @@ def main():
     asyncio.run(publish(brokers, count, "messages and handled confirms asynchronously", 1000, 999))
 
 
-async def publish(brokers, count, way, high, low):
-    """Whenever `high` messages are unconfirmed, wait until at most `low` are."""
-    events = asyncio.Queue()  # pika calls back; what it tells waits here until we take it
+async def publish(brokers, count, way, high, low):  # with `high` unconfirmed, wait until `low` are
+    events = asyncio.Queue()  # everything that pika tells us, in order
 
     async def next_event():
         event = await events.get()
@@ -40,26 +39,27 @@ async def publish(brokers, count, way, high, low):
     channel.add_on_close_callback(lambda channel, reason: events.put_nowait(reason))
     channel.queue_declare("", exclusive=True, callback=events.put_nowait)
     queue = (await next_event()).method.queue
-    waiting, unconfirmed, tag = [str(number) for number in range(count)], {}, 0
-    channel.add_on_return_callback(lambda *returned: waiting.append(returned[-1]))
+    channel.add_on_return_callback(lambda *returned: refused.append(returned[-1]))
     channel.confirm_delivery(events.put_nowait)
+    to_send, unconfirmed, refused, tag = [str(number) for number in range(count)], {}, [], 0
     began = time.monotonic()
-    while waiting or unconfirmed:
-        while waiting and len(unconfirmed) < high:
-            tag += 1  # the broker counts the messages of a channel, too, and confirms this number
-            unconfirmed[tag] = waiting.pop()
-            channel.basic_publish("", queue, unconfirmed[tag], mandatory=True)
-        while len(unconfirmed) > (low if waiting else 0):
-            confirm = (await next_event()).method
-            last = confirm.delivery_tag  # multiple: and all before it
-            tags = [t for t in unconfirmed if t <= last] if confirm.multiple else [last]
-            bodies = [unconfirmed.pop(t) for t in tags]
-            if isinstance(confirm, pika.spec.Basic.Nack):
-                waiting += bodies  # they are sent again, after a pause
-                await asyncio.sleep(0.1)
+    while to_send:
+        for message in to_send:
+            unconfirmed[tag := tag + 1] = message  # the broker counts in the same way
+            channel.basic_publish("", queue, message, mandatory=True)
+            limit = low if len(unconfirmed) >= high else high
+            while len(unconfirmed) > (0 if message is to_send[-1] else limit):
+                confirm = (await next_event()).method
+                last = confirm.delivery_tag  # if multiple: this message, and all before it
+                for t in [t for t in unconfirmed if t <= last] if confirm.multiple else [last]:
+                    answered = unconfirmed.pop(t)
+                    if isinstance(confirm, pika.spec.Basic.Nack):
+                        refused.append(answered)
+        to_send, refused = refused, []
+        if to_send:
+            print(f" [!] {len(to_send):,} refused or returned, now sent again", file=sys.stderr)
+            await asyncio.sleep(1)
     print(f"Published {count:,} {way} in {(time.monotonic() - began) * 1000:,.0f} ms", flush=True)
-    if tag > count:
-        print(f" [!] {tag - count:,} were refused or returned, and sent again", file=sys.stderr)
     connection.close()
     while not connection.is_closed:
         await events.get()

@@ -1,7 +1,4 @@
-"""Beyond lesson 2, retries: does the tasks of new_task.py, and tries one that fails again, later.
-
-$ python retry_worker.py
-"""
+"""Beyond lesson 2, retries: like worker.py, but a task that fails is tried again, later."""
 
 import contextlib
 import os
@@ -26,7 +23,8 @@ def main():
     channel.confirm_delivery()
     quorum = {"x-queue-type": "quorum"}
     channel.queue_declare("task_queue", durable=True, arguments=quorum)
-    channel.queue_declare(QUEUES[-1], durable=True, arguments=quorum)
+    # Not a quorum queue: that would count each look at a dead task as a try.
+    channel.queue_declare(QUEUES[-1], durable=True, arguments={"x-queue-type": "classic"})
     # In the other queues tasks wait, and nobody consumes. When their time is over, RabbitMQ moves
     # them to task_queue. at-least-once: it deletes them only when they have arrived there.
     moves = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": "task_queue"}
@@ -48,7 +46,8 @@ def on_task(channel, method, properties, body):
     except Exception as error:
         tries = (properties.headers or {}).get("tries", 0) + 1
         print(f" [x] Failed, try {tries}: {error!r}", flush=True)
-        later = pika.BasicProperties(delivery_mode=2, headers={"tries": tries, "why": repr(error)})
+        later = pika.BasicProperties(delivery_mode=2, message_id=properties.message_id)
+        later.headers = {"tries": tries, "why": repr(error)[:1000]}
         channel.basic_publish("", QUEUES[min(tries, len(QUEUES)) - 1], body, later, mandatory=True)
     else:
         print(" [x] Done", flush=True)

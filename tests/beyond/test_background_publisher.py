@@ -154,7 +154,7 @@ def sends(publisher, body):
     return True
 
 
-def test_what_has_not_begun_in_time_is_never_sent(publisher_for, url):
+def test_what_is_too_late_is_never_sent(publisher_for, url):
     """The first broker accepts, and never answers; pika gives it three seconds."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
@@ -165,7 +165,7 @@ def test_what_has_not_begun_in_time_is_never_sent(publisher_for, url):
                 publisher.publish("", QUEUE, body, timeout=0.5)
         assert time.monotonic() - began < 2.5
         publisher.publish("", QUEUE, "third")
-    assert bodies(url) == ["first", "third"]
+    assert bodies(url) == ["third"]
 
 
 @pytest.mark.parametrize(
@@ -199,10 +199,9 @@ def test_close(publisher_for, broker, vhost, url):
     publisher.publish("", QUEUE, "before")
     publisher.close()
     wait_until(lambda: broker.connections(vhost) == 0, "the end of the connection", 10)
-    with pytest.raises(ValueError, match="not running"):
-        publisher.publish("", QUEUE, "after")
+    publisher.publish("", QUEUE, "after")  # it connects again
     publisher_for(url).close()  # it has never connected
-    assert bodies(url) == ["before"]
+    assert bodies(url) == ["before", "after"]
 
 
 @pytest.mark.parametrize("end", ["", "atexit.register(publisher.close)", "raise OSError('a bug')"])

@@ -69,3 +69,12 @@ def test_headers_of_other_clients_give_one_line(run, channel, headers):
     assert line.isprintable()
     assert line.endswith(f":{chr(0xFFFD) + chr(10)!r}")
     assert receiver.stderr == []
+
+
+def test_a_stdout_that_cannot_encode_it(run, channel):
+    receiver = run("receive_headers.py", "any", "to=us", env={"PYTHONIOENCODING": "ascii"})
+    receiver.wait_until_ready()
+    properties = pika.BasicProperties(headers={"to": "us"})
+    channel.basic_publish("headers_logs", "", "你好".encode(), properties)
+    assert receiver.wait() == 1, receiver
+    assert receiver.stderr[-1].startswith("UnicodeEncodeError"), receiver

@@ -13,7 +13,7 @@ WAYS = [
     "Published {} messages in batch in {} ms",
     "Published {} messages and handled confirms asynchronously in {} ms",
 ]
-AGAIN = r" \[!\] (\d+) were refused or returned, and sent again"
+AGAIN = r" \[!\] (\d+) refused or returned, now sent again"
 
 
 def assert_published(script, count):
@@ -56,15 +56,15 @@ def policy(broker, vhost, **definition):
 
 
 def test_what_the_broker_refuses_is_sent_again(run, broker, vhost):
-    """A queue that takes ten messages, refuses more, and forgets them after 0.2 seconds."""
+    """A queue that takes ten messages or some more, refuses the others, and soon forgets all."""
     limits = {"max-length": 10, "overflow": "reject-publish", "message-ttl": 200}
     policy(broker, vhost, **limits)
     script = run("publisher_confirms.py", "25")
     assert script.wait(60) == 0, script
     assert_published(script, "25")
     again = [int(re.fullmatch(AGAIN, line)[1]) for line in script.stderr]
-    assert len(again) == 3, script
-    assert min(again) > 0
+    assert len(again) >= 3, script  # once or more in each way
+    assert all(0 < count <= 15 for count in again), script
 
 
 def test_what_no_queue_takes_is_sent_again(run, tmp_path):
@@ -77,19 +77,19 @@ def test_what_no_queue_takes_is_sent_again(run, tmp_path):
     script = run("publisher_confirms.py", "90", cwd=tmp_path)
     assert script.wait() == 0, script
     assert_published(script, "90")
-    again = " [!] 10 were refused or returned, and sent again"
-    assert script.stderr in ([again] * 3, [again.replace("10", "9")] * 3)
+    again = [int(re.fullmatch(AGAIN, line)[1]) for line in script.stderr]
+    assert again == [9] * 3
 
 
 def test_ctrl_c_while_the_broker_refuses(run, broker, vhost):
-    """It goes on for ever, and makes pauses."""
+    """It goes on for ever, says so, and makes pauses."""
     policy(broker, vhost, **{"max-length": 5, "overflow": "reject-publish"})
     script = run("publisher_confirms.py", "25")
-    wait_until(lambda: broker.connections(vhost) == 1, "the connection", 15)
+    script.wait_for("refused", count=2, stream="stderr")
     script.press_ctrl_c()
     assert script.wait(SOON) == 1, script
     assert script.stdout == []
-    assert script.stderr == [" [!] Interrupted"]
+    assert script.stderr[-1] == " [!] Interrupted"
 
 
 def test_connection_closed_in_the_middle(run, broker, vhost):

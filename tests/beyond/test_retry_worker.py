@@ -5,6 +5,7 @@ import re
 import sys
 import time
 
+import pika
 import pytest
 
 from brokers.tools import wait_until
@@ -25,9 +26,9 @@ FAILED = " [x] Failed, try "
 
 @pytest.fixture
 def retry_worker(run, tmp_path):
-    """Start a copy of retry_worker.py with other delays, in seconds."""
+    """Start a copy of retry_worker.py with other delays, in seconds, and a bug in its work."""
 
-    def retry_worker(delays="[1, 1, 1]", **options):
+    def retry_worker(delays="[1, 1, 1]", bug="pass", **options):
         source = path_of("retry_worker.py").read_text()
         changed, count = re.subn(r"^DELAYS = \[.*?\]", f"DELAYS = {delays}", source, flags=re.M)
         assert count == 1
@@ -36,6 +37,7 @@ def retry_worker(run, tmp_path):
             '[f"task_queue_after_{delay}_s" for delay in DELAYS]',
             '[f"after_{n}" for n, _ in enumerate(DELAYS)]',
         )
+        changed = changed.replace("def work(body):\n", f"def work(body):\n    {bug}\n")
         (tmp_path / "retry_worker.py").write_text(changed)
         worker = run("retry_worker.py", cwd=tmp_path, **options)
         worker.wait_for(MESSAGES)
@@ -72,9 +74,21 @@ def test_a_task_that_always_fails(run, retry_worker, channel):
         lambda: (found := channel.basic_get(DEAD))[0] and found, "the dead task", 10
     )
     assert body == b"fail"
+    assert properties.delivery_mode == pika.DeliveryMode.Persistent.value
     assert properties.headers["tries"] == 4
     assert ast.literal_eval(properties.headers["why"][len("ValueError(") : -1])
     assert_still_runs(worker)
+
+
+def test_a_long_reason_and_the_id_of_a_message(retry_worker, channel):
+    """A header may not be longer than a frame of 128 KiB. What tells duplicates apart is kept."""
+    worker = retry_worker("[1, 1, 1]", bug="raise ValueError('x' * 200_000)")
+    properties = pika.BasicProperties(message_id="5", delivery_mode=pika.DeliveryMode.Persistent)
+    channel.basic_publish("", "task_queue", b"task", properties)
+    worker.wait_for(f"{FAILED}4")
+    _, properties, body = take(channel, DEAD)
+    assert (properties.message_id, body) == ("5", b"task")
+    assert properties.headers["why"].startswith("ValueError('xxx")
 
 
 def test_others_do_not_wait_for_it(run, retry_worker):
