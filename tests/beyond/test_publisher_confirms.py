@@ -1,6 +1,7 @@
 """publisher_confirms.py. What it has in common with all producers is tested with them."""
 
 import re
+import time
 
 import pytest
 
@@ -84,8 +85,10 @@ def test_what_no_queue_takes_is_sent_again(run, tmp_path):
 def test_ctrl_c_while_the_broker_refuses(run, broker, vhost):
     """It goes on for ever, says so, and makes pauses."""
     policy(broker, vhost, **{"max-length": 5, "overflow": "reject-publish"})
-    script = run("publisher_confirms.py", "25")
+    times = []
+    script = run("publisher_confirms.py", "25", on_line=lambda *_: times.append(time.monotonic()))
     script.wait_for("refused", count=2, stream="stderr")
+    assert times[1] - times[0] > 0.9
     script.press_ctrl_c()
     assert script.wait(SOON) == 1, script
     assert script.stdout == []
