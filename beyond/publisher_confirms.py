@@ -44,11 +44,11 @@ async def publish(brokers, count, way, high, low):  # with `high` unconfirmed, w
     to_send, unconfirmed, refused, tag = [str(number) for number in range(count)], {}, [], 0
     began = time.monotonic()
     while to_send:
-        for message in to_send:
+        for number, message in enumerate(to_send, 1):
             unconfirmed[tag := tag + 1] = message  # the broker counts in the same way
             channel.basic_publish("", queue, message, mandatory=True)
             limit = low if len(unconfirmed) >= high else high
-            while len(unconfirmed) > (0 if message is to_send[-1] else limit):
+            while len(unconfirmed) > (limit if number < len(to_send) else 0):
                 confirm = (await next_event()).method
                 last = confirm.delivery_tag  # if multiple: this message, and all before it
                 for t in [t for t in unconfirmed if t <= last] if confirm.multiple else [last]:

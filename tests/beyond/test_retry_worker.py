@@ -3,12 +3,13 @@
 import ast
 import re
 import sys
+import textwrap
 import time
 
 import pika
 import pytest
 
-from brokers.tools import wait_until
+from brokers.tools import ROOT, wait_until
 from support.accidents import take
 from support.expectations import (
     SECRET,
@@ -19,6 +20,7 @@ from support.expectations import (
     assert_tries_again,
 )
 from support.list_of_lessons import MESSAGES, path_of
+from support.markdown_page import blocks
 
 DEAD = "dead_tasks_of_task_queue"
 FAILED = " [x] Failed, try "
@@ -89,6 +91,28 @@ def test_a_long_reason_and_the_id_of_a_message(retry_worker, channel):
     _, properties, body = take(channel, DEAD)
     assert (properties.message_id, body) == ("5", b"task")
     assert properties.headers["why"].startswith("ValueError('xxx")
+
+
+def test_a_long_task_in_a_thread(run, url, tmp_path, channel):
+    """The snippet of the page. Without it, the broker would drop the connection."""
+    (snippet,) = [
+        block.text
+        for block in blocks(ROOT / "docs" / "retry.md")
+        if block.text.startswith("# instead of work(body)")
+    ]
+    source = path_of("retry_worker.py").read_text()
+    call = "        work(body)\n"
+    assert source.count(call) == 1
+    source = source.replace(call, textwrap.indent(snippet, " " * 8))
+    source = source.replace("def work(body):\n", "def work(body):\n    time.sleep(9)\n")
+    executor = "from concurrent.futures import ThreadPoolExecutor\nthreads = ThreadPoolExecutor()\n"
+    (tmp_path / "retry_worker.py").write_text(f"{executor}{source}")
+    worker = run("retry_worker.py", cwd=tmp_path, url=f"{url}?heartbeat=2")
+    worker.wait_for(MESSAGES)
+    send(run, "fail")
+    worker.wait_for(f"{FAILED}1", seconds=30)
+    assert take(channel, "task_queue_after_1_s")[2] == b"fail"
+    assert worker.stderr == []
 
 
 def test_others_do_not_wait_for_it(run, retry_worker):

@@ -21,6 +21,7 @@ from support.session_player import Player
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 SNIPPETS = [block for block in BLOCKS if block.language == "python"]
 SESSIONS = [block for block in BLOCKS if block.language == "console"]
+LONG_WORK = "# instead of work(body) in retry_worker.py"
 CLUSTER = ROOT / "docs" / "past-one-machine.md"
 
 
@@ -118,7 +119,7 @@ def test_session(course, group, session):
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=title)
 def test_snippet(snippet):
     """Each is a file that a session runs, or stands in a script; the third kind, which replaces a
-    function, is run by test_2_work_queues.py."""
+    part of one, is run by test_2_work_queues.py or test_retry_worker.py."""
     first, rest = snippet.text.split("\n", 1)
     if run := re.fullmatch(r"# (try_\w+\.py)", first):
         commands = (f"$ python {run[1]}", f" {run[1][:-3]}:app")  # or a web server's
@@ -127,4 +128,4 @@ def test_snippet(snippet):
         lines = [line.strip() for line in path_of(source[1]).read_text().splitlines()]
         assert "\n".join(map(str.strip, rest.splitlines())) in "\n".join(lines)
     else:
-        assert first == "# instead of work in worker.py"
+        assert first in ("# instead of work in worker.py", LONG_WORK)
