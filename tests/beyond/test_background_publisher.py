@@ -112,7 +112,7 @@ def test_an_operator_closes_the_connection_of_an_idle_program(publisher_for, bro
     assert bodies(url) == ["before", "after"]
 
 
-@pytest.mark.xdist_group("second_own_broker")
+@pytest.mark.xdist_group("own_broker")
 def test_the_broker_goes_and_comes_back_while_threads_publish(publisher_for, own_broker):
     """What is sent is there, and nothing is there twice."""
     url = own_broker.add_vhost("publisher")
@@ -133,7 +133,7 @@ def test_the_broker_goes_and_comes_back_while_threads_publish(publisher_for, own
     assert unknown, "nothing went wrong"
 
 
-@pytest.mark.xdist_group("second_own_broker")
+@pytest.mark.xdist_group("own_broker")
 def test_the_broker_blocks_those_who_publish(publisher_for, own_broker):
     url = own_broker.add_vhost("publisher-blocked")
     publisher = publisher_for(f"{url}?blocked_connection_timeout=2")

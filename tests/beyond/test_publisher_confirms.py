@@ -24,10 +24,11 @@ def assert_published(script, count):
         assert re.fullmatch(way.format(count, r"[\d,]+"), line), line
 
 
-@pytest.mark.parametrize(("words", "count"), [((), "50,000"), (("2500",), "2,500"), (("1",), "1")])
-def test_what_it_prints(run, words, count):
-    script = run("publisher_confirms.py", *words)
-    assert script.wait(60) == 0, script
+@pytest.mark.parametrize(("word", "count"), [("2500", "2,500"), ("1", "1")])
+def test_what_it_prints(run, word, count):
+    """What it does without an argument, 50,000 messages, is on the page."""
+    script = run("publisher_confirms.py", word)
+    assert script.wait() == 0, script
     assert_published(script, count)
     assert script.stderr == []
 
