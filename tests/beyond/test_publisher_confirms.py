@@ -26,7 +26,6 @@ def assert_published(script, count):
 
 @pytest.mark.parametrize(("word", "count"), [("2500", "2,500"), ("1", "1")])
 def test_what_it_prints(run, word, count):
-    """What it does without an argument, 50,000 messages, is on the page."""
     script = run("publisher_confirms.py", word)
     assert script.wait() == 0, script
     assert_published(script, count)
@@ -101,3 +100,10 @@ def test_connection_closed_in_the_middle(run, broker, vhost):
     wait_until(lambda: broker.connections(vhost) == 1, "the connection", 15)
     broker.close_connections(vhost, "operator's wish")
     assert_ends_with_a_sentence(script, "operator's wish")
+
+
+def test_without_a_number_it_is_50_000(run):
+    script = run("publisher_confirms.py")
+    assert "50,000 messages individually" in script.wait_for("Published", seconds=90)
+    script.press_ctrl_c()
+    assert script.wait(SOON) == 1

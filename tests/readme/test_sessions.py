@@ -12,6 +12,7 @@ import pytest
 from brokers.docker_or_local import broker_class
 from brokers.in_docker import DockerBroker, compose_command
 from brokers.tools import ROOT
+from demo.__main__ import BEYOND
 from support.copy_of_the_project import copy_the_project, settings
 from support.list_of_lessons import path_of
 from support.markdown_page import PAGES, README, blocks
@@ -103,8 +104,9 @@ def course(tmp_path_factory):
 
 
 def marked(session):
-    """Return a session as a parameter: the pages that go on are read while the first is."""
-    group = {README: "readme", CLUSTER: "cluster"}.get(session.page, "docs")
+    """Return a session as a parameter: several pages are read at the same time."""
+    group = "docs_beyond" if session.page.name in dict(BEYOND) else "docs"
+    group = {README: "readme", CLUSTER: "cluster"}.get(session.page, group)
     marks = [pytest.mark.xdist_group(group)]
     if group == "cluster":
         marks += [pytest.mark.cluster, pytest.mark.timeout(300)]
