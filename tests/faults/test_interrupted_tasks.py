@@ -23,11 +23,11 @@ def test_the_connection_closed_in_the_middle_of_a_task(run, broker, vhost):
     """The broker gives the task to the next who asks, which is the same worker once more."""
     worker = run("worker.py")
     worker.wait_until_ready()
-    assert run("new_task.py", "important........").wait() == 0
+    assert run("new_task.py", "important" + "." * 16).wait() == 0
     worker.wait_for("Received")
-    broker.close_connections(vhost, "the operator's wish")
+    broker.close_connections(vhost, "the operator's wish")  # takes seconds on a busy machine
     worker.wait_for("Received", count=2)
-    worker.wait_for("Done")
+    worker.wait_for("Done", seconds=40)
     wait_until(lambda: broker.messages(vhost, "task_queue")[1] == 0, "the acknowledgement", 15)
     assert worker.stdout.count(" [x] Done") == 1
     assert len(worker.stderr) == 1

@@ -111,9 +111,9 @@ def test_rabbitmqctl_counts_ready_and_unacknowledged(run, broker, vhost):
     def shows(ready, unacked):
         what = f"{ready} ready and {unacked} unacknowledged tasks"
         counts = (ready, unacked)
-        wait_until(lambda: broker.messages(vhost, "task_queue") == counts, what, 20, interval=0.5)
+        wait_until(lambda: broker.messages(vhost, "task_queue") == counts, what, 40, interval=0.5)
 
-    send(run, "one....................", "two")
+    send(run, "one" + "." * 60, "two")
     shows(2, 0)
     worker = run("worker.py")
     worker.wait_for("Received 'one")
