@@ -16,7 +16,7 @@ import pytest
 from background_publisher import Publisher
 
 from brokers.tools import wait_until
-from support.accidents import short_of_memory
+from support.accidents import short_of_memory, until_a_silent_connection_is_dropped
 from support.list_of_lessons import path_of
 
 QUEUE = "task_queue"
@@ -95,9 +95,7 @@ def test_idle_for_longer_than_the_broker_waits(publisher_for, broker, vhost, url
     publisher = publisher_for(short)
     publisher.publish("", QUEUE, "before")
     connection = publisher.connection
-    pika.BlockingConnection(pika.URLParameters(short))
-    assert broker.connections(vhost) == 2
-    wait_until(lambda: broker.connections(vhost) == 1, "the end of the other connection", 40)
+    until_a_silent_connection_is_dropped(broker, vhost, short)
     publisher.publish("", QUEUE, "after")
     assert publisher.connection is connection
     assert bodies(url) == ["before", "after"]

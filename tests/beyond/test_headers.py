@@ -3,6 +3,7 @@
 import pika
 import pytest
 
+from support.expectations import assert_fails
 from support.list_of_lessons import LOGS
 
 
@@ -76,5 +77,4 @@ def test_a_stdout_that_cannot_encode_it(run, channel):
     receiver.wait_until_ready()
     properties = pika.BasicProperties(headers={"to": "us"})
     channel.basic_publish("headers_logs", "", "你好".encode(), properties)
-    assert receiver.wait() == 1, receiver
-    assert receiver.stderr[-1].startswith("UnicodeEncodeError"), receiver
+    assert_fails(receiver, "UnicodeEncodeError")

@@ -46,8 +46,12 @@ def test_the_broker_gets_them_all_and_confirms(run, broker, vhost):
     def statistics():
         return broker.api("GET", "vhosts", vhost).get("message_stats", {})
 
-    counted = wait_until(lambda: statistics().get("confirm") and statistics(), "the counts", 30)
-    assert (counted["publish"], counted["confirm"]) == (900, 900)
+    def all_counted():
+        counted = statistics()
+        return (counted.get("publish"), counted.get("confirm")) == (900, 900)
+
+    wait_until(all_counted, "900 messages and 900 confirms", 30, interval=0.3)
+    counted = statistics()
     assert counted.get("return_unroutable", 0) == counted.get("drop_unroutable", 0) == 0
 
 

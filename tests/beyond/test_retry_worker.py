@@ -10,7 +10,7 @@ import pika
 import pytest
 
 from brokers.tools import ROOT, wait_until
-from support.accidents import take
+from support.accidents import take, until_a_silent_connection_is_dropped
 from support.expectations import (
     SECRET,
     assert_ends_with_a_sentence,
@@ -93,8 +93,8 @@ def test_a_long_reason_and_the_id_of_a_message(retry_worker, channel):
     assert properties.headers["why"].startswith("ValueError('xxx")
 
 
-def test_a_long_task_in_a_thread(run, url, tmp_path, channel):
-    """The snippet of the page. Without it, the broker would drop the connection."""
+def test_a_long_task_in_a_thread(run, broker, vhost, url, tmp_path):
+    """The snippet of the page. The task lasts until the broker has dropped a silent connection."""
     (snippet,) = [
         block.text
         for block in blocks(ROOT / "docs" / "retry.md")
@@ -104,23 +104,29 @@ def test_a_long_task_in_a_thread(run, url, tmp_path, channel):
     call = "        work(body)\n"
     assert source.count(call) == 1
     source = source.replace(call, textwrap.indent(snippet, " " * 8))
-    source = source.replace("def work(body):\n", "def work(body):\n    time.sleep(9)\n")
+    long = "def work(body):\n    while not os.path.exists('over'):\n        time.sleep(0.1)\n"
+    source = source.replace("def work(body):\n", long)
     executor = "from concurrent.futures import ThreadPoolExecutor\nthreads = ThreadPoolExecutor()\n"
     (tmp_path / "retry_worker.py").write_text(f"{executor}{source}")
-    worker = run("retry_worker.py", cwd=tmp_path, url=f"{url}?heartbeat=2")
+    short = f"{url}?heartbeat=2"
+    worker = run("retry_worker.py", cwd=tmp_path, url=short)
     worker.wait_for(MESSAGES)
     send(run, "fail")
-    worker.wait_for(f"{FAILED}1", seconds=30)
-    assert take(channel, "task_queue_after_1_s")[2] == b"fail"
+    worker.wait_for("Received")
+    until_a_silent_connection_is_dropped(broker, vhost, short)
+    (tmp_path / "over").touch()
+    worker.wait_for(f"{FAILED}2")
+    assert worker.stdout[2].startswith(f"{FAILED}1")
     assert worker.stderr == []
 
 
 def test_others_do_not_wait_for_it(run, retry_worker):
-    worker = retry_worker("[5, 5, 5]")
+    worker = retry_worker("[30, 1, 1]")
     send(run, "fail")
     worker.wait_for(f"{FAILED}1")
     send(run, "another")
-    worker.wait_for("Done", seconds=3)
+    worker.wait_for("Done")
+    assert sum("Received 'fail'" in line for line in worker.stdout) == 1
 
 
 def test_lost_connections_and_killed_workers_are_no_failures(run, broker, vhost, retry_worker):

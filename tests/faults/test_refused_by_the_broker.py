@@ -99,8 +99,8 @@ def test_malformed_urls(start, words):
 def test_it_exists_with_other_properties(run, channel, words):
     name = lesson_of(words[0]).declares
     if lesson_of(words[0]).exchange:
-        channel.exchange_declare(name, "headers", durable=True)
-        what = "inequivalent arg"
+        channel.exchange_declare(name, "direct" if name == "headers_logs" else "headers")
+        what = "'type'"
     else:
         channel.queue_declare(name, durable=True, arguments={"x-queue-type": "classic"})
         what = "x-queue-type"

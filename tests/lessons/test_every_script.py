@@ -78,9 +78,10 @@ def inner_names(node):
 
 @for_each(SCRIPTS)
 def test_only_public_names(words):
+    """A class that goes beyond the lessons may have methods of its own with an underscore."""
     tree = ast.parse(source(words))
     own = {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef)}
-    assert inner_names(tree) <= own
+    assert inner_names(tree) <= (own if words in FURTHER else set())
 
 
 def run_once(run, words, **options):
@@ -88,7 +89,7 @@ def run_once(run, words, **options):
     if words == ("rpc_client.py",):
         run("rpc_server.py").wait_until_ready()
     script = run(*words, **options)
-    script.wait_for("")
+    script.wait_for("Published" if words[0] == "publisher_confirms.py" else " [")
     if words in PRODUCERS:
         assert script.wait() == 0, script
 
@@ -112,8 +113,10 @@ def test_a_producer_takes_its_leave(run, broker, vhost, words):
             if "closing AMQP connection" in line and f"vhost: '{vhost}'" in line
         ]
 
-    lines = wait_until(leave, "what the broker says of the connection", 15, interval=0.3)
-    assert all("[info]" in line for line in lines)
+    connections = 3 if words[0] == "publisher_confirms.py" else 1
+    what = "what the broker says of each connection"
+    wait_until(lambda: len(leave()) >= connections, what, 15, interval=0.3)
+    assert ["[info]" in line for line in leave()] == [True] * connections
 
 
 @for_each([lesson.consumer for lesson in LESSONS if lesson.declares not in WITH_ACKNOWLEDGEMENT])

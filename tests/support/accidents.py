@@ -52,7 +52,7 @@ def copy_that_loses_its_queue(folder):
 
 
 def patient_copy(folder, name):
-    """Copy a producer into a folder, and let it wait a minute for a broker that blocks it."""
+    """Copy a producer into a folder, and let it wait a minute for the broker, or for an answer."""
     limit = r"\b(blocked_connection_timeout = |timeout=)(10|20)\b"
     source, count = re.subn(limit, r"\g<1>60", path_of(name).read_text())
     assert count >= 1
@@ -81,6 +81,18 @@ def short_of_memory(broker):
         yield
     finally:
         broker.rabbitmqctl("set_vm_memory_high_watermark", "0.6")
+
+
+def until_a_silent_connection_is_dropped(broker, vhost, url):
+    """Open a connection that answers no heartbeats, and wait until the broker drops it.
+
+    :param str url: an AMQP URL with a short heartbeat
+    """
+    before = broker.connections(vhost)
+    silent = pika.BlockingConnection(pika.URLParameters(url))
+    assert broker.connections(vhost) == before + 1
+    wait_until(lambda: broker.connections(vhost) == before, "the end of the silent one", 40)
+    assert silent.is_open  # it has closed nothing itself, and does not know yet
 
 
 def until_blocked(broker, vhost, count):
