@@ -41,24 +41,24 @@ async def publish(brokers, count, way, high, low):  # with `high` unconfirmed, w
     queue = (await next_event()).method.queue
     channel.add_on_return_callback(lambda *returned: refused.append(returned[-1]))
     channel.confirm_delivery(events.put_nowait)
-    to_send, unconfirmed, refused, tag = [str(number) for number in range(count)], {}, [], 0
+    to_send, unconfirmed, refused, tag = [str(n) for n in range(count)][::-1], {}, [], 0
     began = time.monotonic()
-    while to_send:
-        for number, message in enumerate(to_send, 1):
-            unconfirmed[tag := tag + 1] = message  # the broker counts in the same way
-            channel.basic_publish("", queue, message, mandatory=True)
-            limit = low if len(unconfirmed) >= high else high
-            while len(unconfirmed) > (limit if number < len(to_send) else 0):
-                confirm = (await next_event()).method
-                last = confirm.delivery_tag  # if multiple: this message, and all before it
-                for t in [t for t in unconfirmed if t <= last] if confirm.multiple else [last]:
-                    answered = unconfirmed.pop(t)
-                    if isinstance(confirm, pika.spec.Basic.Nack):
-                        refused.append(answered)
-        to_send, refused = refused, []
-        if to_send:
-            print(f" [!] {len(to_send):,} refused or returned, now sent again", file=sys.stderr)
+    while to_send or unconfirmed:
+        while to_send and len(unconfirmed) < high:
+            tag += 1  # the broker counts the messages of a channel in the same way
+            unconfirmed[tag] = to_send.pop()  # the last of the list is the next
+            channel.basic_publish("", queue, unconfirmed[tag], mandatory=True)
+        while len(unconfirmed) > (low if to_send else 0):
+            confirm = (await next_event()).method
+            last = confirm.delivery_tag  # if multiple: this message, and all before it
+            tags = [t for t in unconfirmed if t <= last] if confirm.multiple else [last]
+            messages = [unconfirmed.pop(t) for t in tags]
+            if isinstance(confirm, pika.spec.Basic.Nack):
+                refused += messages
+        if refused and not to_send:
+            print(f" [!] {len(refused):,} refused or returned, now sent again", file=sys.stderr)
             await asyncio.sleep(1)
+            to_send, refused = refused, []
     print(f"Published {count:,} {way} in {(time.monotonic() - began) * 1000:,.0f} ms", flush=True)
     connection.close()
     while not connection.is_closed:
