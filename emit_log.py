@@ -1,10 +1,8 @@
 """Lesson 3, Publish/subscribe: sends a log message to everybody who is listening.
-
-$ python emit_log.py info: All is well
+Start it: python emit_log.py info: All is well
 """
 
 import os
-import socket
 import sys
 
 import pika
@@ -12,26 +10,51 @@ import pika
 
 def main():
     message = " ".join(sys.argv[1:]) or "info: Hello World!"
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
-    connection = pika.BlockingConnection(brokers)
-    with connection.channel() as channel:
-        # A fanout exchange copies each message into every queue that is bound to it.
-        channel.exchange_declare(exchange="logs", exchange_type="fanout")
-        channel.basic_publish(exchange="logs", routing_key="", body=message)
-    # Leaving the block waits until the exchange has taken the log. Perhaps nobody reads it.
+
+    connection = connect()
+    channel = connection.channel()
+
+    # fanout: puts a copy of each message into every queue that is bound to this exchange, whatever
+    # the routing key. If no queue is bound, RabbitMQ drops the message.
+    channel.exchange_declare(exchange="logs", exchange_type="fanout")
+    channel.basic_publish(exchange="logs", routing_key="", body=message)
+
+    # Waits until RabbitMQ has dealt with all that was sent in this channel, and raises an error if
+    # it has refused that. (A confirm would also wait for the queue of every receiver.)
+    channel.close()
+    print(f" [x] Sent {message!r}", flush=True)
     connection.close()
-    print(f" [x] Sent {message!r}")
 
 
-# The lesson ends here. What follows is the same in every producer.
+# The lesson ends here. What follows is the same in every script that sends.
+
+
+def connect():
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # the error is not shown: it may contain the password
+        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        # RabbitMQ takes no messages while it is short of memory or disk: give up after 10 s.
+        if target.blocked_connection_timeout is None:
+            target.blocked_connection_timeout = 10
+        try:
+            return pika.BlockingConnection(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
     try:
         main()
-    except (pika.exceptions.AMQPError, socket.gaierror) as error:
-        sys.exit(f" [!] RabbitMQ does not answer, or refuses. {error}")
+    except (pika.exceptions.AMQPConnectionError, pika.exceptions.AMQPChannelError) as error:
+        sys.exit(f" [!] RabbitMQ does not answer, or refuses: {error}")
     except KeyboardInterrupt:
         sys.exit(" [!] Interrupted")

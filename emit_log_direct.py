@@ -1,10 +1,8 @@
-"""Lesson 4, Routing: sends a log message with a severity.
-
-$ python emit_log_direct.py error Disk full
+"""Lesson 4, Routing: sends a log message with a severity, for those who have asked for it.
+Start it: python emit_log_direct.py error Disk full
 """
 
 import os
-import socket
 import sys
 
 import pika
@@ -13,26 +11,48 @@ import pika
 def main():
     severity = sys.argv[1] if len(sys.argv) > 1 else "info"
     message = " ".join(sys.argv[2:]) or "Hello World!"
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
-    connection = pika.BlockingConnection(brokers)
-    with connection.channel() as channel:
-        # A direct exchange hands a message to the queues that are bound with its routing key.
-        channel.exchange_declare(exchange="direct_logs", exchange_type="direct")
-        channel.basic_publish(exchange="direct_logs", routing_key=severity, body=message)
-    # Leaving the block waits until the exchange has taken the log. Perhaps nobody reads it.
+
+    connection = connect()
+    channel = connection.channel()
+
+    # direct: puts a message into every queue that is bound with exactly this routing key.
+    channel.exchange_declare(exchange="direct_logs", exchange_type="direct")
+    channel.basic_publish(exchange="direct_logs", routing_key=severity, body=message)
+
+    channel.close()  # waits for RabbitMQ, as in lesson 3
+    print(f" [x] Sent {severity!r}:{message!r}", flush=True)
     connection.close()
-    print(f" [x] Sent {severity!r}:{message!r}")
 
 
-# The lesson ends here. What follows is the same in every producer.
+# The lesson ends here. What follows is the same in every script that sends.
+
+
+def connect():
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # the error is not shown: it may contain the password
+        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        # RabbitMQ takes no messages while it is short of memory or disk: give up after 10 s.
+        if target.blocked_connection_timeout is None:
+            target.blocked_connection_timeout = 10
+        try:
+            return pika.BlockingConnection(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
     try:
         main()
-    except (pika.exceptions.AMQPError, socket.gaierror) as error:
-        sys.exit(f" [!] RabbitMQ does not answer, or refuses. {error}")
+    except (pika.exceptions.AMQPConnectionError, pika.exceptions.AMQPChannelError) as error:
+        sys.exit(f" [!] RabbitMQ does not answer, or refuses: {error}")
     except KeyboardInterrupt:
         sys.exit(" [!] Interrupted")

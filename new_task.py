@@ -1,10 +1,8 @@
 """Lesson 2, Work queues: sends a task that takes as many seconds as it has dots.
-
-$ python new_task.py A hard task...
+Start it: python new_task.py A hard task...
 """
 
 import os
-import socket
 import sys
 
 import pika
@@ -12,28 +10,54 @@ import pika
 
 def main():
     message = " ".join(sys.argv[1:]) or "Hello World!"
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
-    connection = pika.BlockingConnection(brokers)
+
+    connection = connect()
     channel = connection.channel()
     channel.queue_declare(queue="task_queue", durable=True, arguments={"x-queue-type": "quorum"})
-    # A persistent message survives a restart of the broker, as its durable queue does.
-    persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
-    # With confirms, mandatory makes it an error if there is no queue to take the task.
     channel.confirm_delivery()
-    channel.basic_publish("", "task_queue", body=message, properties=persistent, mandatory=True)
+
+    channel.basic_publish(
+        exchange="",
+        routing_key="task_queue",
+        body=message,
+        # delivery_mode: keep the message on disk. Quorum queues always do, classic queues do not.
+        properties=pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent),
+        # mandatory: if somebody has deleted the queue, the confirm becomes an error.
+        mandatory=True,
+    )
+    print(f" [x] Sent {message!r}", flush=True)
     connection.close()
-    print(f" [x] Sent {message!r}")
 
 
-# The lesson ends here. What follows is the same in every producer.
+# The lesson ends here. What follows is the same in every script that sends.
+
+
+def connect():
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # the error is not shown: it may contain the password
+        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        # RabbitMQ takes no messages while it is short of memory or disk: give up after 10 s.
+        if target.blocked_connection_timeout is None:
+            target.blocked_connection_timeout = 10
+        try:
+            return pika.BlockingConnection(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
     try:
         main()
-    except (pika.exceptions.AMQPError, socket.gaierror) as error:
-        sys.exit(f" [!] RabbitMQ does not answer, or refuses. {error}")
+    except (pika.exceptions.AMQPConnectionError, pika.exceptions.AMQPChannelError) as error:
+        sys.exit(f" [!] RabbitMQ does not answer, or refuses: {error}")
     except KeyboardInterrupt:
         sys.exit(" [!] Interrupted")

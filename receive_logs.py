@@ -1,9 +1,7 @@
-"""Lesson 3, Publish/subscribe: prints every log message sent while it is connected.
-
-$ python receive_logs.py
+"""Lesson 3, Publish/subscribe: prints every log message that is sent while it runs.
+Start it: python receive_logs.py
 """
 
-import contextlib
 import os
 import sys
 import time
@@ -12,19 +10,17 @@ import pika
 
 
 def main():
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    try:
-        connection = pika.BlockingConnection(brokers)
-    except Exception as error:  # whatever is in the way: the loop at the end tries again
-        raise pika.exceptions.AMQPConnectionError(error) from error
+    connection = connect()
     channel = connection.channel()
     channel.exchange_declare(exchange="logs", exchange_type="fanout")
-    # exclusive: ours alone, deleted when we leave. The broker makes up its name (.method.queue).
+
+    # queue="": RabbitMQ makes up a name, and .method.queue of its answer is this name.
+    # exclusive: the queue is for this connection alone, and is deleted together with it.
     queue = channel.queue_declare(queue="", exclusive=True).method.queue
-    # Bound to the exchange, the queue gets a copy of every log.
+
+    # A binding: from now on, the exchange puts messages into this queue, too.
     channel.queue_bind(exchange="logs", queue=queue)
+
     channel.basic_consume(queue=queue, on_message_callback=callback, auto_ack=True)
     print(" [*] Waiting for logs. To exit press CTRL+C", flush=True)
     channel.start_consuming()
@@ -34,15 +30,38 @@ def callback(channel, method, properties, body):
     print(f" [x] {body.decode(errors='replace')!r}", flush=True)
 
 
-# The lesson ends here. What follows is the same in every consumer.
+# The lesson ends here. What follows is the same in every script that receives.
+
+
+def connect():
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # the error is not shown: it may contain the password
+        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        try:
+            return pika.BlockingConnection(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # CTRL+C ends this, with exit status 0
+    try:
         while True:
             try:
                 main()
                 sys.exit(" [!] RabbitMQ sends no more messages. Was the queue deleted?")
             except pika.exceptions.AMQPChannelError as error:
-                sys.exit(f" [!] RabbitMQ refused. {error}")
+                sys.exit(f" [!] RabbitMQ refuses: {error}")
             except pika.exceptions.AMQPConnectionError as error:
-                print(f" [!] The connection failed; next try in 3 s. {error}", file=sys.stderr)
+                print(f" [!] No connection to RabbitMQ; next try in 3 s: {error}", file=sys.stderr)
                 time.sleep(3)
+    except KeyboardInterrupt:
+        sys.exit(0)  # CTRL+C

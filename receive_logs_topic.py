@@ -1,9 +1,7 @@
-"""Lesson 5, Topics: prints the log messages whose topic fits a binding key.
-
-$ python receive_logs_topic.py "kern.*" "*.critical"
+"""Lesson 5, Topics: prints the log messages whose routing key fits one of your binding keys.
+Start it: python receive_logs_topic.py "kern.*" "*.critical"
 """
 
-import contextlib
 import os
 import sys
 import time
@@ -14,21 +12,18 @@ import pika
 def main():
     binding_keys = sys.argv[1:]
     if not binding_keys:
-        sys.exit(f"Usage: {sys.argv[0]} [binding_key]...")
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    try:
-        connection = pika.BlockingConnection(brokers)
-    except Exception as error:  # whatever is in the way: the loop at the end tries again
-        raise pika.exceptions.AMQPConnectionError(error) from error
+        sys.exit(f'Usage: {sys.argv[0]} BINDING_KEY... (for example: "kern.*" "*.critical")')
+
+    connection = connect()
     channel = connection.channel()
     channel.exchange_declare(exchange="topic_logs", exchange_type="topic")
-    # exclusive: ours alone, deleted when we leave. The broker makes up its name (.method.queue).
     queue = channel.queue_declare(queue="", exclusive=True).method.queue
-    # In a binding key, * stands for exactly one word and # for any number of words, even none.
+
+    # In a binding key, * stands for exactly one word, # for any number of words, even none. So
+    # "kern.*" fits kern.info, and "kern.#" also fits kern and kern.disk.full.
     for binding_key in binding_keys:
         channel.queue_bind(exchange="topic_logs", queue=queue, routing_key=binding_key)
+
     channel.basic_consume(queue=queue, on_message_callback=callback, auto_ack=True)
     print(" [*] Waiting for logs. To exit press CTRL+C", flush=True)
     channel.start_consuming()
@@ -38,15 +33,38 @@ def callback(channel, method, properties, body):
     print(f" [x] {method.routing_key!r}:{body.decode(errors='replace')!r}", flush=True)
 
 
-# The lesson ends here. What follows is the same in every consumer.
+# The lesson ends here. What follows is the same in every script that receives.
+
+
+def connect():
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # the error is not shown: it may contain the password
+        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        try:
+            return pika.BlockingConnection(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # CTRL+C ends this, with exit status 0
+    try:
         while True:
             try:
                 main()
                 sys.exit(" [!] RabbitMQ sends no more messages. Was the queue deleted?")
             except pika.exceptions.AMQPChannelError as error:
-                sys.exit(f" [!] RabbitMQ refused. {error}")
+                sys.exit(f" [!] RabbitMQ refuses: {error}")
             except pika.exceptions.AMQPConnectionError as error:
-                print(f" [!] The connection failed; next try in 3 s. {error}", file=sys.stderr)
+                print(f" [!] No connection to RabbitMQ; next try in 3 s: {error}", file=sys.stderr)
                 time.sleep(3)
+    except KeyboardInterrupt:
+        sys.exit(0)  # CTRL+C

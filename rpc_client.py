@@ -1,64 +1,106 @@
-"""Lesson 6, RPC: asks rpc_server.py for a Fibonacci number: $ python rpc_client.py 30"""
+"""Lesson 6, RPC (remote procedure call): asks rpc_server.py for a Fibonacci number.
+Start it: python rpc_client.py 30
+"""
 
 import os
-import socket
 import sys
 import time
+import uuid
 
 import pika
 
 
+def main():
+    n = sys.argv[1] if len(sys.argv) > 1 else "30"
+    client = FibonacciRpcClient()
+    print(f" [x] Requesting fib({n})", flush=True)
+    try:
+        print(f" [.] Got {client.call(n)}", flush=True)
+    except (TimeoutError, ValueError, pika.exceptions.AMQPChannelError) as error:
+        print(f" [!] The request failed: {error}", file=sys.stderr)
+        client.close()
+        sys.exit(1)
+    client.close()
+
+
 class FibonacciRpcClient:
     def __init__(self):
-        urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-        brokers = [pika.URLParameters(url.strip()) for url in urls]
-        for broker in brokers:
-            broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory
-        self.connection = pika.BlockingConnection(brokers)
+        self.connection = connect()
+        self.channel = self.connection.channel()
         try:
-            self.channel = channel = self.connection.channel()
-            channel.queue_declare("rpc_queue", durable=True, arguments={"x-queue-type": "quorum"})
-            self.queue = channel.queue_declare("", exclusive=True).method.queue  # our own
+            quorum = {"x-queue-type": "quorum"}
+            self.channel.queue_declare(queue="rpc_queue", durable=True, arguments=quorum)
+            self.reply_queue = self.channel.queue_declare(queue="", exclusive=True).method.queue
+            self.channel.basic_consume(
+                queue=self.reply_queue, on_message_callback=self.on_response, auto_ack=True
+            )
         except pika.exceptions.AMQPChannelError:
             self.close()
             raise
 
     def call(self, n, timeout=10):
-        """Return fib(n); raise TimeoutError after `timeout` s, ValueError if refused, AMQPError."""
-        request = pika.BasicProperties(reply_to=self.queue, correlation_id=os.urandom(8).hex())
-        request.expiration = str(int(timeout * 1000))  # milliseconds; later nobody waits for it
-        self.channel.basic_publish("", "rpc_queue", body=str(n), properties=request)
+        """Return fib(n). Raise TimeoutError after `timeout` seconds, ValueError or AMQPError."""
+        self.response = None
+        self.correlation_id = str(uuid.uuid4())
+        request = pika.BasicProperties(
+            reply_to=self.reply_queue,  # the client's own queue, in which it waits for the answer
+            correlation_id=self.correlation_id,  # the server copies it into the answer
+            expiration=str(int(timeout * 1000)),  # milliseconds; then no server gets it any more
+        )
+        self.channel.basic_publish(
+            exchange="", routing_key="rpc_queue", body=str(n), properties=request
+        )
         deadline = time.monotonic() + timeout
-        replies = self.channel.consume(self.queue, auto_ack=True, inactivity_timeout=0.1)
-        for _, properties, body in replies:  # (None, None, None) if 0.1 s pass without one
-            if properties and properties.correlation_id == request.correlation_id:
-                if not body.isdigit():
-                    raise ValueError(f"The server answered {body.decode(errors='replace')!r}")
-                return int(body)
-            if time.monotonic() > deadline:
-                break
-        raise TimeoutError(f"No answer in {timeout} seconds. Does rpc_server.py run?")
+        while self.response is None and self.channel.is_open and time.monotonic() < deadline:
+            self.connection.process_data_events(time_limit=0.1)  # waits, and calls on_response()
+        if not self.channel.is_open:
+            raise pika.exceptions.AMQPChannelError("Refused. May this user write to amq.default?")
+        self.connection.process_data_events()  # the answer may have come in the last moment
+        if self.response is None:
+            raise TimeoutError(f"No answer in {timeout} seconds. Does rpc_server.py run?")
+        if not self.response.isdigit():
+            raise ValueError(f"The server answered {self.response.decode(errors='replace')!r}")
+        return int(self.response)
+
+    def on_response(self, channel, method, properties, body):
+        # The answer to an earlier request, which came too late, has another id.
+        if properties.correlation_id == self.correlation_id:
+            self.response = body
 
     def close(self):
-        self.connection.close()
+        if self.connection.is_open:  # an error may have closed it already
+            self.connection.close()
 
 
-def main():
-    n = sys.argv[1] if len(sys.argv) > 1 else 30
-    client = FibonacciRpcClient()
-    print(f" [x] Requesting fib({n})", flush=True)
+# The lesson ends here. What follows is the same in every script that sends.
+
+
+def connect():
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     try:
-        print(f" [.] Got {client.call(n)}")
-    except (TimeoutError, ValueError) as error:
-        sys.exit(f" [!] {error}")
-    client.close()
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # the error is not shown: it may contain the password
+        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        # RabbitMQ takes no messages while it is short of memory or disk: give up after 10 s.
+        if target.blocked_connection_timeout is None:
+            target.blocked_connection_timeout = 10
+        try:
+            return pika.BlockingConnection(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
 
 
-# The lesson ends here. What follows is the same in every producer.
 if __name__ == "__main__":
     try:
         main()
-    except (pika.exceptions.AMQPError, socket.gaierror) as error:
-        sys.exit(f" [!] RabbitMQ does not answer, or refuses. {error}")
+    except (pika.exceptions.AMQPConnectionError, pika.exceptions.AMQPChannelError) as error:
+        sys.exit(f" [!] RabbitMQ does not answer, or refuses: {error}")
     except KeyboardInterrupt:
         sys.exit(" [!] Interrupted")

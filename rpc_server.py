@@ -1,9 +1,7 @@
-"""Lesson 6, RPC: answers the requests of rpc_client.py with Fibonacci numbers.
-
-$ python rpc_server.py
+"""Lesson 6, RPC (remote procedure call): gives Fibonacci numbers to rpc_client.py.
+Start it: python rpc_server.py
 """
 
-import contextlib
 import os
 import sys
 import time
@@ -12,34 +10,33 @@ import pika
 
 
 def main():
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    try:
-        connection = pika.BlockingConnection(brokers)
-    except Exception as error:  # whatever is in the way: the loop at the end tries again
-        raise pika.exceptions.AMQPConnectionError(error) from error
+    connection = connect()
     channel = connection.channel()
     channel.queue_declare(queue="rpc_queue", durable=True, arguments={"x-queue-type": "quorum"})
-    # One request at a time, so that several servers share the work.
-    channel.basic_qos(prefetch_count=1)
+    channel.basic_qos(prefetch_count=1)  # as in lesson 2: one request at a time
     channel.basic_consume(queue="rpc_queue", on_message_callback=on_request)
     print(" [x] Awaiting RPC requests", flush=True)
     channel.start_consuming()
 
 
 def on_request(channel, method, properties, body):
-    # No request may end the server. The length comes first: int() fails for thousands of digits.
-    if body.isdigit() and len(body) <= 4 and int(body) <= 1000:
+    # A bad request gets an answer, too. If it ended this server, RabbitMQ would give it to the next
+    # server, and end that as well.
+    if body.isdigit() and len(body) <= 3:  # bytes that are a number from 0 to 999
         print(f" [.] fib({int(body)})", flush=True)
         answer = str(fib(int(body)))
     else:
-        answer = "error: fib takes a whole number from 0 to 1000"
-    # reply_to: the queue where the client waits for the answer. The correlation id tells it which
-    # of its requests this is the answer to.
+        answer = "error: fib takes a whole number from 0 to 999"
+
+    # reply_to: the queue in which the client waits for the answer.
     if properties.reply_to:
-        reply = pika.BasicProperties(correlation_id=properties.correlation_id)
-        channel.basic_publish("", properties.reply_to, body=answer, properties=reply)
+        channel.basic_publish(
+            exchange="",
+            routing_key=properties.reply_to,
+            body=answer,
+            # correlation_id: by this, the client sees which of its requests this is the answer to.
+            properties=pika.BasicProperties(correlation_id=properties.correlation_id),
+        )
     channel.basic_ack(delivery_tag=method.delivery_tag)
 
 
@@ -50,15 +47,38 @@ def fib(n):
     return a
 
 
-# The lesson ends here. What follows is the same in every consumer.
+# The lesson ends here. What follows is the same in every script that receives.
+
+
+def connect():
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # the error is not shown: it may contain the password
+        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        try:
+            return pika.BlockingConnection(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # CTRL+C ends this, with exit status 0
+    try:
         while True:
             try:
                 main()
                 sys.exit(" [!] RabbitMQ sends no more messages. Was the queue deleted?")
             except pika.exceptions.AMQPChannelError as error:
-                sys.exit(f" [!] RabbitMQ refused. {error}")
+                sys.exit(f" [!] RabbitMQ refuses: {error}")
             except pika.exceptions.AMQPConnectionError as error:
-                print(f" [!] The connection failed; next try in 3 s. {error}", file=sys.stderr)
+                print(f" [!] No connection to RabbitMQ; next try in 3 s: {error}", file=sys.stderr)
                 time.sleep(3)
+    except KeyboardInterrupt:
+        sys.exit(0)  # CTRL+C

@@ -1,40 +1,65 @@
 """Lesson 1, Hello World: sends one message, which receive.py prints.
-
-$ python send.py
+Start it: python send.py
 """
 
 import os
-import socket
 import sys
 
 import pika
 
 
 def main():
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
-    connection = pika.BlockingConnection(brokers)
+    # Opens a connection: pika.BlockingConnection(pika.URLParameters("amqp://localhost")), or with
+    # the URL in the environment variable AMQP_URL.
+    connection = connect()
+
+    # channel: a conversation inside the connection. All commands to RabbitMQ go through one.
     channel = connection.channel()
-    # Whoever comes first creates the queue. durable: it survives a restart of the broker.
-    # quorum: in a cluster, several nodes keep a copy of it.
+
+    # Creates the queue, unless it is there already. durable: it survives a restart of RabbitMQ.
+    # quorum: RabbitMQ's type of queue for messages that must not be lost.
     channel.queue_declare(queue="hello", durable=True, arguments={"x-queue-type": "quorum"})
-    # From now on basic_publish waits until the broker has taken the message: "Sent" is true.
+
+    # confirms: from now on, basic_publish() waits until RabbitMQ has taken the message, and raises
+    # an error if RabbitMQ refuses it.
     channel.confirm_delivery()
-    # A message goes to an exchange, never straight to a queue. The default exchange, "", hands
-    # it to the queue that has the routing key as its name.
+
+    # exchange: takes messages, and puts them into queues. The exchange with the empty name puts a
+    # message into the queue that has the routing key as its name.
     channel.basic_publish(exchange="", routing_key="hello", body="Hello World!")
+    print(" [x] Sent 'Hello World!'", flush=True)
     connection.close()
-    print(" [x] Sent 'Hello World!'")
 
 
-# The lesson ends here. What follows is the same in every producer.
+# The lesson ends here. What follows is the same in every script that sends.
+
+
+def connect():
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # the error is not shown: it may contain the password
+        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        # RabbitMQ takes no messages while it is short of memory or disk: give up after 10 s.
+        if target.blocked_connection_timeout is None:
+            target.blocked_connection_timeout = 10
+        try:
+            return pika.BlockingConnection(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
     try:
         main()
-    except (pika.exceptions.AMQPError, socket.gaierror) as error:
-        sys.exit(f" [!] RabbitMQ does not answer, or refuses. {error}")
+    except (pika.exceptions.AMQPConnectionError, pika.exceptions.AMQPChannelError) as error:
+        sys.exit(f" [!] RabbitMQ does not answer, or refuses: {error}")
     except KeyboardInterrupt:
         sys.exit(" [!] Interrupted")

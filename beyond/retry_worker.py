@@ -1,6 +1,5 @@
 """Beyond lesson 2, retries: like worker.py, but a task that fails is tried again, later."""
 
-import contextlib
 import os
 import sys
 import time
@@ -12,13 +11,7 @@ QUEUES = [f"task_queue_after_{delay}_s" for delay in DELAYS] + ["dead_tasks_of_t
 
 
 def main():
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    try:
-        connection = pika.BlockingConnection(brokers)
-    except Exception as error:  # whatever is in the way: the loop at the end tries again
-        raise pika.exceptions.AMQPConnectionError(error) from error
+    connection = connect()
     channel = connection.channel()
     channel.confirm_delivery()
     quorum = {"x-queue-type": "quorum"}
@@ -60,15 +53,38 @@ def work(body):
         raise ValueError("this task always fails")
 
 
-# The lesson ends here. What follows is the same in every consumer.
+# The lesson ends here. What follows is the same in every script that receives.
+
+
+def connect():
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # the error is not shown: it may contain the password
+        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        try:
+            return pika.BlockingConnection(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):  # CTRL+C ends this, with exit status 0
+    try:
         while True:
             try:
                 main()
                 sys.exit(" [!] RabbitMQ sends no more messages. Was the queue deleted?")
             except pika.exceptions.AMQPChannelError as error:
-                sys.exit(f" [!] RabbitMQ refused. {error}")
+                sys.exit(f" [!] RabbitMQ refuses: {error}")
             except pika.exceptions.AMQPConnectionError as error:
-                print(f" [!] The connection failed; next try in 3 s. {error}", file=sys.stderr)
+                print(f" [!] No connection to RabbitMQ; next try in 3 s: {error}", file=sys.stderr)
                 time.sleep(3)
+    except KeyboardInterrupt:
+        sys.exit(0)  # CTRL+C

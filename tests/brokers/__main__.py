@@ -20,7 +20,6 @@ import json
 import os
 import shutil
 import sys
-import urllib.parse
 
 from brokers.cluster import SIZE
 from brokers.docker_or_local import broker_class, cluster_class, described, description_of
@@ -107,8 +106,7 @@ def say_where(broker):
     """Say where a broker is, and which RabbitMQ it is."""
     say(f"RabbitMQ {broker.version()} is at {broker.url()}")
     say(f"The management page is at http://localhost:{broker.management_port} (guest/guest)")
-    url = urllib.parse.urlsplit(os.environ.get("AMQP_URL") or "amqp://localhost")
-    if (url.port or 5672) != broker.amqp_port:
+    if f":{broker.amqp_port}" not in (os.environ.get("AMQP_URL") or "amqp://localhost:5672"):
         say(f"In each terminal, first: export AMQP_URL={broker.url()}")
 
 

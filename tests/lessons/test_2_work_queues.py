@@ -11,7 +11,7 @@ from brokers.tools import ROOT, wait_until
 from support.expectations import assert_shows_the_bug
 from support.list_of_lessons import MESSAGES
 
-LONG_TASKS = (ROOT / "docs" / "long-tasks-and-idle-programs.md").read_text(encoding="utf-8")
+LONG_TASKS = (ROOT / "docs" / "long-tasks.md").read_text(encoding="utf-8")
 WORKER = (ROOT / "worker.py").read_text()
 
 

@@ -81,6 +81,11 @@ def test_a_broker_is_found_again(copy, tmp_path):
     assert copy.make("queues", **nowhere).split()[0] == "name"
     assert "The broker runs already." in copy.make("broker")
     assert "The broker runs already." in copy.make("broker", AMQP_PORT=str(free_port()))
+    # A terminal that has followed the page about the cluster names three other nodes.
+    nodes = "amqp://localhost:1, amqp://localhost:2,amqp://localhost:3"
+    said = copy.make("broker", AMQP_URL=nodes)
+    assert f"export AMQP_URL=amqp://guest:guest@127.0.0.1:{copy.ports['AMQP_PORT']}/" in said
+    assert "Traceback" not in said
     assert "The broker runs. To stop it: make stop" in copy.make("cluster")
     said = subprocess.check_output(
         [copy.folder / ".venv" / "bin" / "rabbitmqctl", "-q", "list_vhosts"],

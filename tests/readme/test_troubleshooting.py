@@ -54,7 +54,7 @@ def no_permission(start, user):
 
 def unknown_authority(start, own_broker):
     url = f"amqps://guest:guest@localhost:{own_broker.tls_port}"
-    return (start("receive.py", url=url),)
+    return start("send.py", url=url), start("receive.py", url=url)
 
 
 def other_properties(run, channel):
@@ -68,7 +68,16 @@ def wrong_port(start, broker):
 
 
 def no_tls(start, broker):
-    return (start("receive.py", url=broker.url().replace("amqp://", "amqps://")),)
+    url = broker.url().replace("amqp://", "amqps://")
+    return start("send.py", url=url), start("receive.py", url=url)
+
+
+def not_readable(start):
+    return start("send.py", url='"amqp://localhost"'), start("receive.py", url="localhost")
+
+
+def refused_by_rabbitmq(start, user):
+    return (start("rpc_client.py", url=user(write="^$")),)
 
 
 def operator(run, broker, vhost):
@@ -80,7 +89,7 @@ def operator(run, broker, vhost):
 
 def silence(start, silent):
     url = f"amqp://127.0.0.1:{silent}"
-    return (start("receive.py", url=url),)
+    return start("send.py", url=url), start("receive.py", url=url)
 
 
 def blocked(start, own_broker):
@@ -143,7 +152,9 @@ CAUSES = {
     "No answer": no_server,
     "The server answered": refused_request,
     "Interrupted": ctrl_c,
-    "refuses. ": no_broker,  # last, because it begins other rows as well
+    "Connection refused": no_broker,
+    "AMQP_URL": not_readable,
+    "amq.default": refused_by_rabbitmq,
 }
 OWN_BROKER = re.compile("CERTIFICATE|Blocked")  # what needs a broker that may be disturbed
 

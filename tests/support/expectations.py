@@ -6,7 +6,7 @@ from support.list_of_lessons import lesson_of
 from support.script_process import DEADLINE
 
 # What a consumer says when it has no connection, before the reason that pika gives.
-CONNECTION_FAILED = " [!] The connection failed; next try in 3 s. "
+CONNECTION_FAILED = " [!] No connection to RabbitMQ; next try in 3 s: "
 SECRET = "s3same"  # a password, or the end of one; no script may ever show it
 # A consumer leaves within a second; the other second is for a busy machine.
 SOON = 2
@@ -60,10 +60,14 @@ def assert_shows_the_bug(script, bug):
 
 
 def assert_tries_again(consumer, *parts, seconds=30):
-    """Wait until a consumer has said twice what is wrong, with all `parts`, and still runs."""
+    """Wait until a consumer has said twice what is wrong, with all `parts`, and still runs.
+
+    :returns: the sentence
+    """
     sentence = consumer.wait_for(CONNECTION_FAILED, count=2, stream="stderr", seconds=seconds)
     assert all(part in sentence for part in parts), consumer
     assert_still_runs(consumer)
+    return sentence
 
 
 def assert_still_runs(consumer):
