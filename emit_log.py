@@ -29,22 +29,22 @@ def main():
 # The lesson ends here. What follows is the same in every script that sends.
 
 
-def connect():
+def connect(connection_class=pika.BlockingConnection):
     # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     try:
         if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
             raise ValueError  # pika would connect to localhost instead
         targets = [pika.URLParameters(url.strip()) for url in urls]
-    except Exception:  # the error is not shown: it may contain the password
-        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    except Exception:  # not shown, because it may contain the password
+        raise ValueError("AMQP_URL should be like amqp://user:password@host:5672/vhost") from None
     causes = []
     for target in targets:  # one by one, because pika stops at a host name that does not exist
         # RabbitMQ takes no messages while it is short of memory or disk: give up after 10 s.
         if target.blocked_connection_timeout is None:
             target.blocked_connection_timeout = 10
         try:
-            return pika.BlockingConnection(target)
+            return connection_class(target)
         except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
             cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
             causes.append(f"{target.host}: {cause}")

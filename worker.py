@@ -45,8 +45,8 @@ def connect():
         if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
             raise ValueError  # pika would connect to localhost instead
         targets = [pika.URLParameters(url.strip()) for url in urls]
-    except Exception:  # the error is not shown: it may contain the password
-        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    except Exception:  # not shown, because it may contain the password
+        raise ValueError("AMQP_URL should be like amqp://user:password@host:5672/vhost") from None
     causes = []
     for target in targets:  # one by one, because pika stops at a host name that does not exist
         try:

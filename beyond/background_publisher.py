@@ -1,75 +1,142 @@
-"""Beyond lesson 2, threads: a publisher for programs that have threads, or are often idle."""
+"""Beyond lesson 2, threads: a publisher for programs that have threads, or are often idle.
+Start it: python background_publisher.py "First task." "Second task."
+On pika's main branch, any thread may use a pika.Connection, which will make Publisher simpler."""
 
+import contextlib
+import logging
 import os
-import socket
+import queue
 import sys
 import threading
-import time
-from multiprocessing.pool import ThreadPool
+from concurrent import futures
 
 import pika
 
 
 def main():
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
-    persistent = pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent)
-    publisher = Publisher(brokers)
+    publisher = Publisher(declare)
     for task in sys.argv[1:] or ["Hello World!"]:
-        publisher.publish("", "task_queue", task, persistent)
+        try:
+            publisher.publish(exchange="", routing_key="task_queue", body=task)
+        except (NotSent, PerhapsSent) as error:
+            sys.exit(f" [!] {type(error).__name__}: {error}")
         print(f" [x] Sent {task!r}", flush=True)
     publisher.close()
 
 
+def declare(channel):
+    channel.queue_declare(queue="task_queue", durable=True, arguments={"x-queue-type": "quorum"})
+
+
+class NotSent(Exception):
+    """RabbitMQ does not have the message: it may be published again."""
+
+
+class PerhapsSent(Exception):
+    """Nobody knows whether RabbitMQ has the message: published again, it may be there twice."""
+
+
 class Publisher:
-    """Publishes for all threads of a process, over one connection that it opens when needed."""
+    """Publishes for all threads of a process, in a thread of its own, which alone uses pika."""
 
-    def __init__(self, brokers):
-        self.brokers, self.connection, self.channel = brokers, None, None
-        self.pool = ThreadPool(1)  # one thread, in which all calls of pika happen in turn
+    def __init__(self, declare):
+        self.declare = declare  # is called with each new channel, to declare queues or exchanges
+        self.connection = None
+        self.channel = None
+        self.jobs = queue.SimpleQueue()  # what the thread has to call
+        self.thread = threading.Thread(target=self._work, daemon=True)
+        logging.getLogger("pika").propagate = False  # a log handler may publish: no circle, then
+        self.thread.start()
 
-    def publish(self, exchange, routing_key, body, properties=None, timeout=20):
-        """Return when RabbitMQ has confirmed the message, which is never sent twice. Raise
-        AMQPChannelError if it refuses, AMQPConnectionError or OSError if there is no connection,
-        or no confirm in `timeout` seconds: then nobody knows whether RabbitMQ has the message."""
-        deadline = time.monotonic() + timeout
-        job = self.pool.apply_async(self._send, (deadline, exchange, routing_key, body, properties))
-        job.wait(timeout)
-        if not job.ready():
-            raise pika.exceptions.AMQPConnectionError(f"No confirm in {timeout} seconds")
-        job.get()  # raises what _send has raised
+    def publish(self, timeout=20, **message):
+        """Return when RabbitMQ has confirmed the message, or raise NotSent or PerhapsSent."""
+        if not self.thread.is_alive():
+            raise NotSent("The publisher's thread is gone. After a fork, make a new Publisher.")
+        if self.thread is threading.current_thread():
+            raise NotSent("The publisher's own thread cannot wait for itself.")
+        outcome = futures.Future()
+        self.jobs.put(lambda: self._send(message, outcome))
+        try:
+            outcome.result(timeout)
+        except futures.TimeoutError:
+            if outcome.cancel():  # _send() has not published it yet, and will not do so
+                raise NotSent(f"There was no time for it in {timeout} seconds.") from None
+            raise PerhapsSent(f"No confirm in {timeout} seconds.") from None
 
-    def close(self):
-        self.pool.apply_async(lambda: self.connection.close()).wait(20)
+    def close(self, timeout=20):
+        """Wait until all is sent, and close the connection. A later publish() opens another one."""
+        closed = threading.Event()
+        self.jobs.put(lambda: self.connection and self.connection.close())
+        self.jobs.put(closed.set)
+        if self.thread.is_alive() and self.thread is not threading.current_thread():
+            closed.wait(timeout)
 
-    def _send(self, deadline, *message):
-        if time.monotonic() > deadline:
-            raise pika.exceptions.AMQPConnectionError("No time was left")
+    def _work(self):
+        while True:
+            with contextlib.suppress(Exception):  # the caller of publish() is told by _send()
+                try:
+                    self.jobs.get(timeout=1)()
+                except queue.Empty:
+                    self.connection.process_data_events()  # answers heartbeats
+
+    def _send(self, message, outcome):
+        try:
+            channel = self._open_channel()
+            if outcome.set_running_or_notify_cancel():  # unless its caller has given up
+                channel.basic_publish(mandatory=True, **message)
+                outcome.set_result(None)
+        except Exception as error:
+            nobody_knows = (pika.exceptions.AMQPConnectionError, pika.exceptions.NackError)
+            kind = PerhapsSent if outcome.running() and isinstance(error, nobody_knows) else NotSent
+            failure = kind(f"{type(error).__name__}: {error}")
+            failure.__cause__ = error
+            outcome.set_exception(failure)
+
+    def _open_channel(self):
         if not self.connection or not self.connection.is_open:
-            self.connection = pika.BlockingConnection(self.brokers)
-            threading.Thread(target=self._keep_alive, args=[self.connection], daemon=True).start()
+            self.connection = connect()
         if not self.channel or not self.channel.is_open:
-            self.channel = channel = self.connection.channel()
-            channel.confirm_delivery()
-            channel.queue_declare("task_queue", durable=True, arguments={"x-queue-type": "quorum"})
-        if time.monotonic() > deadline:  # nobody waits for it any more, so it must not be sent
-            raise pika.exceptions.AMQPConnectionError("No time was left")
-        self.channel.basic_publish(*message, mandatory=True)
+            channel = self.connection.channel()
+            try:
+                channel.confirm_delivery()
+                self.declare(channel)
+            except Exception:
+                if channel.is_open:
+                    channel.close()
+                raise
+            self.channel = channel
+        return self.channel
 
-    def _keep_alive(self, connection):
-        while connection.is_open:
-            time.sleep(1)
-            self.pool.apply_async(connection.process_data_events)  # answers heartbeats
+
+# The lesson ends here. What follows is the same in every script that sends.
 
 
-# The lesson ends here. What follows is the same in every producer.
+def connect(connection_class=pika.BlockingConnection):
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # not shown, because it may contain the password
+        raise ValueError("AMQP_URL should be like amqp://user:password@host:5672/vhost") from None
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        # RabbitMQ takes no messages while it is short of memory or disk: give up after 10 s.
+        if target.blocked_connection_timeout is None:
+            target.blocked_connection_timeout = 10
+        try:
+            return connection_class(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
     try:
         main()
-    except (pika.exceptions.AMQPError, socket.gaierror) as error:
-        sys.exit(f" [!] RabbitMQ does not answer, or refuses. {error}")
+    except (pika.exceptions.AMQPConnectionError, pika.exceptions.AMQPChannelError) as error:
+        sys.exit(f" [!] RabbitMQ does not answer, or refuses: {error}")
     except KeyboardInterrupt:
         sys.exit(" [!] Interrupted")

@@ -1,75 +1,142 @@
-"""Beyond lesson 2, confirms: waits for them in three ways: $ python publisher_confirms.py 50000"""
+"""Beyond lesson 2, publisher confirms, in three ways. Start it: python publisher_confirms.py 50000
+(On pika's main branch, pika.Connection does most of what Publisher does here.)"""
 
-import asyncio
+import contextlib
 import os
-import socket
 import sys
 import time
 
 import pika
-from pika.adapters.asyncio_connection import AsyncioConnection
 
 
 def main():
-    count = int(sys.argv[1]) if len(sys.argv) > 1 else 50_000
-    # AMQP_URL says where the broker is: one URL, or several with commas between them.
-    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
-    brokers = [pika.URLParameters(url.strip()) for url in urls]
-    for broker in brokers:
-        broker.blocked_connection_timeout = 10  # seconds; then give up if it lacks memory or disk
-    asyncio.run(publish(brokers, count, "messages individually", 1, 0))
-    asyncio.run(publish(brokers, count, "messages in batch", 1000, 0))
-    asyncio.run(publish(brokers, count, "messages and handled confirms asynchronously", 1000, 999))
+    count = sys.argv[1] if len(sys.argv) > 1 else "50000"
+    if not count.isdecimal():
+        sys.exit(f"Usage: {sys.argv[0]} [NUMBER_OF_MESSAGES]")
+    for way in (publish_individually, publish_in_batches, publish_asynchronously):
+        run(way, [str(number) for number in range(int(count))])
 
 
-async def publish(brokers, count, way, high, low):  # with `high` unconfirmed, wait until `low` are
-    events = asyncio.Queue()  # everything that pika tells us, in order
+def publish_individually(publisher, messages):
+    for message in messages:
+        publisher.publish(message)
+        publisher.wait_for_confirms()
 
-    async def next_event():
-        event = await events.get()
-        if isinstance(event, Exception):
-            raise pika.exceptions.AMQPError(repr(event))
-        return event
 
-    AsyncioConnection.create_connection(brokers, events.put_nowait)
-    connection = await next_event()
-    connection.add_on_close_callback(lambda connection, reason: events.put_nowait(reason))
-    connection.channel(on_open_callback=events.put_nowait)
-    channel = await next_event()
-    channel.add_on_close_callback(lambda channel, reason: events.put_nowait(reason))
-    channel.queue_declare("", exclusive=True, callback=events.put_nowait)
-    queue = (await next_event()).method.queue
-    channel.add_on_return_callback(lambda *returned: refused.append(returned[-1]))
-    channel.confirm_delivery(events.put_nowait)
-    to_send, unconfirmed, refused, tag = [str(n) for n in range(count)][::-1], {}, [], 0
-    began = time.monotonic()
-    while to_send or unconfirmed:
-        while to_send and len(unconfirmed) < high:
-            tag += 1  # the broker counts the messages of a channel in the same way
-            unconfirmed[tag] = to_send.pop()  # the last of the list is the next
-            channel.basic_publish("", queue, unconfirmed[tag], mandatory=True)
-        while len(unconfirmed) > (low if to_send else 0):
-            confirm = (await next_event()).method
-            last = confirm.delivery_tag  # if multiple: this message, and all before it
-            tags = [t for t in unconfirmed if t <= last] if confirm.multiple else [last]
-            messages = [unconfirmed.pop(t) for t in tags]
+def publish_in_batches(publisher, messages):
+    for start in range(0, len(messages), 1000):
+        for message in messages[start : start + 1000]:
+            publisher.publish(message)
+        publisher.wait_for_confirms()
+
+
+def publish_asynchronously(publisher, messages):
+    for message in messages:
+        publisher.publish(message)
+        publisher.wait_for_confirms(at_most=1000)  # most of the time, this does not wait
+    publisher.wait_for_confirms()
+
+
+def run(way, messages):
+    with contextlib.closing(connect(Publisher)) as publisher:
+        publisher.open_channel()
+        began = time.monotonic()
+        way(publisher, messages)
+        for _ in range(2):  # again, what was refused: a queue that was full may have room by now
+            time.sleep(1 if publisher.refused else 0)
+            way(publisher, [publisher.refused.pop(n) for n in sorted(publisher.refused)])
+    done = len(messages) - len(publisher.refused) - len(publisher.returned)
+    print(f"{way.__name__}: {done:,} in {time.monotonic() - began:.2f} s", flush=True)
+    if done < len(messages):
+        sys.exit(f" [!] {len(publisher.refused):,} refused, {len(publisher.returned):,} returned")
+
+
+class Publisher:
+    def __init__(self, target):
+        self.answers = []  # from RabbitMQ: also the confirms, and why the channel was closed
+        self.number = 0  # of the last message; RabbitMQ counts in the same way
+        self.unconfirmed = {}  # messages by number
+        self.refused = {}
+        self.returned = []
+        self.ioloop = pika.adapters.select_connection.IOLoop()
+        self.ioloop.activate_poller()
+        pika.SelectConnection.create_connection([target], self.answers.append, self.ioloop)
+        self.connection = self.answer()
+
+    def open_channel(self):
+        self.connection.channel(on_open_callback=self.answers.append)
+        self.channel = self.answer()
+        self.channel.add_on_close_callback(lambda channel, reason: self.answers.append(reason))
+        self.channel.add_on_return_callback(lambda *returned: self.returned.append(returned[-1]))
+        self.channel.queue_declare(queue="", exclusive=True, callback=self.answers.append)
+        self.queue = self.answer().method.queue
+        self.channel.confirm_delivery(self.answers.append)
+
+    def publish(self, body):
+        self.number += 1
+        self.unconfirmed[self.number] = body
+        self.channel.basic_publish(exchange="", routing_key=self.queue, body=body, mandatory=True)
+
+    def wait_for_confirms(self, at_most=0):
+        while len(self.unconfirmed) > at_most:
+            confirm = self.answer().method
+            last = confirm.delivery_tag  # multiple: this message, and all before it
+            numbers = [n for n in self.unconfirmed if n <= last] if confirm.multiple else [last]
+            messages = {number: self.unconfirmed.pop(number) for number in numbers}
             if isinstance(confirm, pika.spec.Basic.Nack):
-                refused += messages
-        if refused and not to_send:
-            print(f" [!] {len(refused):,} refused or returned, now sent again", file=sys.stderr)
-            await asyncio.sleep(1)
-            to_send, refused = refused, []
-    print(f"Published {count:,} {way} in {(time.monotonic() - began) * 1000:,.0f} ms", flush=True)
-    connection.close()
-    while not connection.is_closed:
-        await events.get()
+                self.refused.update(messages)
+
+    def answer(self):
+        self.work_until(lambda: self.answers)
+        answer = self.answers.pop(0)
+        if not isinstance(answer, Exception):
+            return answer
+        causes = getattr(answer, "exceptions", None)  # if there is no connection
+        raise pika.exceptions.AMQPConnectionError(causes[-1]) if causes else answer
+
+    def work_until(self, done, seconds=30):
+        deadline = time.monotonic() + seconds
+        while not done():
+            if time.monotonic() > deadline:
+                raise pika.exceptions.AMQPConnectionError(f"No answer in {seconds} seconds")
+            self.ioloop.poll()  # sends, receives, and calls what pika was told to call
+            self.ioloop.process_timeouts()
+
+    def close(self):
+        if self.connection.is_open:
+            self.connection.close()
+            self.work_until(lambda: self.connection.is_closed)
 
 
-# The lesson ends here. What follows is the same in every producer.
+# The lesson ends here. What follows is the same in every script that sends.
+
+
+def connect(connection_class=pika.BlockingConnection):
+    # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
+    urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
+    try:
+        if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
+            raise ValueError  # pika would connect to localhost instead
+        targets = [pika.URLParameters(url.strip()) for url in urls]
+    except Exception:  # not shown, because it may contain the password
+        raise ValueError("AMQP_URL should be like amqp://user:password@host:5672/vhost") from None
+    causes = []
+    for target in targets:  # one by one, because pika stops at a host name that does not exist
+        # RabbitMQ takes no messages while it is short of memory or disk: give up after 10 s.
+        if target.blocked_connection_timeout is None:
+            target.blocked_connection_timeout = 10
+        try:
+            return connection_class(target)
+        except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
+            cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
+            causes.append(f"{target.host}: {cause}")
+    raise pika.exceptions.AMQPConnectionError("; ".join(causes))
+
+
 if __name__ == "__main__":
     try:
         main()
-    except (pika.exceptions.AMQPError, socket.gaierror) as error:
-        sys.exit(f" [!] RabbitMQ does not answer, or refuses. {error}")
+    except (pika.exceptions.AMQPConnectionError, pika.exceptions.AMQPChannelError) as error:
+        sys.exit(f" [!] RabbitMQ does not answer, or refuses: {error}")
     except KeyboardInterrupt:
         sys.exit(" [!] Interrupted")

@@ -1,6 +1,5 @@
-"""Beyond lesson 5, headers: prints the log messages that have all headers named, or any of them.
-
-$ python receive_headers.py all facility=kern severity=error
+"""Beyond lesson 5, headers: prints the log messages that have all of these headers, or any.
+Start it: python receive_headers.py all facility=kern severity=error
 """
 
 import os
@@ -11,18 +10,22 @@ import pika
 
 
 def main():
-    match, *words = sys.argv[1:] or [""]
-    headers = dict(word.split("=", 1) for word in words if "=" in word)
-    if match not in ("all", "any") or not headers:
-        sys.exit(f"Usage: {sys.argv[0]} all|any NAME=VALUE...")
+    match = sys.argv[1] if len(sys.argv) > 1 else ""
+    words = sys.argv[2:]
+    headers = dict(word.split("=", 1) for word in words if word.find("=") > 0)
+    if match not in ("all", "any") or "x-match" in headers or not 0 < len(words) == len(headers):
+        sys.exit(f"Usage: {sys.argv[0]} all|any NAME=VALUE... (each name once)")
+
     connection = connect()
     channel = connection.channel()
     channel.exchange_declare(exchange="headers_logs", exchange_type="headers")
-    # exclusive: ours alone, deleted when we leave. The broker makes up its name (.method.queue).
     queue = channel.queue_declare(queue="", exclusive=True).method.queue
-    # x-match: whether a message must have all of these headers, or any of them.
-    arguments = {"x-match": match, **headers}
+
+    # x-match: whether a message must have all of these headers, or any. Plain "all" and "any" leave
+    # out the names that begin with x-. All values are text, which is never equal to a number.
+    arguments = {**headers, "x-match": f"{match}-with-x"}
     channel.queue_bind(exchange="headers_logs", queue=queue, arguments=arguments)
+
     channel.basic_consume(queue=queue, on_message_callback=callback, auto_ack=True)
     print(" [*] Waiting for logs. To exit press CTRL+C", flush=True)
     channel.start_consuming()
@@ -42,8 +45,8 @@ def connect():
         if not all(url.strip().startswith(("amqp://", "amqps://")) for url in urls):
             raise ValueError  # pika would connect to localhost instead
         targets = [pika.URLParameters(url.strip()) for url in urls]
-    except Exception:  # the error is not shown: it may contain the password
-        sys.exit(" [!] AMQP_URL cannot be read. Write it like amqp://user:password@host:5672/vhost")
+    except Exception:  # not shown, because it may contain the password
+        raise ValueError("AMQP_URL should be like amqp://user:password@host:5672/vhost") from None
     causes = []
     for target in targets:  # one by one, because pika stops at a host name that does not exist
         try:

@@ -13,8 +13,8 @@ from support.list_of_lessons import LOGS
         ([], "{'severity': 'info'}:'Hello World!'"),
         (["severity=info"], "{'severity': 'info'}:'Hello World!'"),
         (
-            ["a=b=c", "severity=info", "Disk", "full"],
-            "{'a': 'b=c', 'severity': 'info'}:'Disk full'",
+            ["a=b=c", "severity=info", "Disk", "full:", "used=100%"],
+            "{'a': 'b=c', 'severity': 'info'}:'Disk full: used=100%'",
         ),
     ],
 )
@@ -43,12 +43,43 @@ def test_all_and_any(run):
     assert every.stdout == [LOGS, both]
 
 
-@pytest.mark.parametrize("words", [[], ["all"], ["some", "a=b"], ["all", "a"]], ids=" ".join)
+def test_names_that_begin_with_x(run):
+    """Plain "all" and "any" would leave them out: "all" would get every message, "any" none."""
+    receivers = [run("receive_headers.py", match, "x-priority=1") for match in ("all", "any")]
+    for receiver in receivers:
+        receiver.wait_until_ready()
+    for headers in (["severity=info"], ["x-priority=2"], ["x-priority=1"]):
+        assert run("emit_headers.py", *headers).wait() == 0
+    for receiver in receivers:
+        receiver.wait_for("x-priority")
+        assert receiver.stdout == [LOGS, " [x] {'x-priority': '1'}:'Hello World!'"]
+
+
+def test_a_number_is_no_text(run, channel):
+    receiver = run("receive_headers.py", "all", "n=5")
+    receiver.wait_until_ready()
+    for value in (5, "5"):
+        properties = pika.BasicProperties(headers={"n": value})
+        channel.basic_publish("headers_logs", "", f"{value!r}", properties)
+    receiver.wait_for("[x]")
+    assert receiver.stdout == [LOGS, """ [x] {'n': '5'}:"'5'\""""]
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["", "all", "some a=1", "all a", "all =1", "all a=1 b", "all a=1 a=2", "all x-match=any a=1"],
+)
 def test_usage(run, words):
-    receiver = run("receive_headers.py", *words)
+    receiver = run("receive_headers.py", *words.split())
     assert receiver.wait() == 1
     assert receiver.stdout == []
     assert receiver.stderr[0].startswith("Usage: ")
+
+
+def test_usage_of_the_producer(run):
+    emitter = run("emit_headers.py", "a=1", "=2", "text")
+    assert emitter.wait() == 1
+    assert emitter.stderr[0].startswith("Usage: ")
 
 
 def test_exchange_and_binding_on_the_wire(run, broker, vhost):
@@ -57,7 +88,7 @@ def test_exchange_and_binding_on_the_wire(run, broker, vhost):
     assert (exchange["type"], exchange["durable"]) == ("headers", False)
     run("receive_headers.py", "any", "a=1", "b=2").wait_until_ready()
     (binding,) = broker.api("GET", "exchanges", vhost, "headers_logs", "bindings", "source")
-    assert binding["arguments"] == {"x-match": "any", "a": "1", "b": "2"}
+    assert binding["arguments"] == {"x-match": "any-with-x", "a": "1", "b": "2"}
 
 
 @pytest.mark.parametrize("headers", [{"a": "b\n [x] forged\x1b[31m"}, {"a": 1, "b": None}])

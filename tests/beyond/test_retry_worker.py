@@ -3,26 +3,23 @@
 import ast
 import re
 import sys
-import textwrap
 import time
 
+import amqp
 import pika
 import pytest
 
 from brokers.tools import ROOT, wait_until
-from support.accidents import take, until_a_silent_connection_is_dropped
+from support.accidents import short_of_memory, take, until_a_silent_connection_is_dropped
 from support.expectations import (
-    SECRET,
     assert_ends_with_a_sentence,
     assert_leaves_with_ctrl_c,
-    assert_shows_the_bug,
     assert_still_runs,
-    assert_tries_again,
 )
 from support.list_of_lessons import MESSAGES, path_of
 from support.markdown_page import blocks
 
-DEAD = "dead_tasks_of_task_queue"
+DEAD = "dead_tasks"
 FAILED = " [x] Failed, try "
 
 
@@ -30,16 +27,14 @@ FAILED = " [x] Failed, try "
 def retry_worker(run, tmp_path):
     """Start a copy of retry_worker.py with other delays, in seconds, and a bug in its work."""
 
-    def retry_worker(delays="[1, 1, 1]", bug="pass", **options):
+    def retry_worker(delays=(1, 1, 1), bug="pass", **options):
         source = path_of("retry_worker.py").read_text()
-        changed, count = re.subn(r"^DELAYS = \[.*?\]", f"DELAYS = {delays}", source, flags=re.M)
+        queues = {f"after_{place}": delay for place, delay in enumerate(delays)}
+        changed, count = re.subn(r"^DELAYS = .*$", f"DELAYS = {queues}", source, flags=re.M)
         assert count == 1
-        # Equal delays have queues of their own: their names are numbered.
-        changed = changed.replace(
-            '[f"task_queue_after_{delay}_s" for delay in DELAYS]',
-            '[f"after_{n}" for n, _ in enumerate(DELAYS)]',
-        )
-        changed = changed.replace("def work(body):\n", f"def work(body):\n    {bug}\n")
+        work = "def work(connection, body):\n"
+        assert changed.count(work) == 1
+        changed = changed.replace(work, f"{work}    {bug}\n")
         (tmp_path / "retry_worker.py").write_text(changed)
         worker = run("retry_worker.py", cwd=tmp_path, **options)
         worker.wait_for(MESSAGES)
@@ -66,7 +61,7 @@ def test_a_task_that_always_fails(run, retry_worker, channel):
     """It is tried four times, with pauses in between; then it is dead, with the reason."""
     times = []
     worker = retry_worker(
-        "[1, 2, 1]", on_line=lambda _, line: line.startswith(FAILED) and times.append(time.time())
+        [1, 2, 1], on_line=lambda _, line: line.startswith(FAILED) and times.append(time.time())
     )
     send(run, "fail")
     worker.wait_for(f"{FAILED}4")
@@ -82,32 +77,106 @@ def test_a_task_that_always_fails(run, retry_worker, channel):
     assert_still_runs(worker)
 
 
-def test_a_long_reason_and_the_id_of_a_message(retry_worker, channel):
-    """A header may not be longer than a frame of 128 KiB. What tells duplicates apart is kept."""
-    worker = retry_worker("[1, 1, 1]", bug="raise ValueError('x' * 200_000)")
-    properties = pika.BasicProperties(message_id="5", delivery_mode=pika.DeliveryMode.Persistent)
-    channel.basic_publish("", "task_queue", b"task", properties)
+def dead(worker, channel):
+    """Wait until a task is dead, and take it."""
     worker.wait_for(f"{FAILED}4")
-    _, properties, body = take(channel, DEAD)
-    assert (properties.message_id, body) == ("5", b"task")
+    return take(channel, DEAD)[1:]
+
+
+def test_a_long_reason(retry_worker, channel):
+    """A header may not be longer than a frame of 128 KiB."""
+    worker = retry_worker(bug="raise ValueError('x' * 200_000)")
+    channel.basic_publish("", "task_queue", b"task")
+    properties, _ = dead(worker, channel)
     assert properties.headers["why"].startswith("ValueError('xxx")
 
 
-def test_a_long_task_in_a_thread(run, broker, vhost, url, tmp_path):
-    """The snippet of the page. The task lasts until the broker has dropped a silent connection."""
+def test_what_a_task_has_goes_with_it(retry_worker, channel):
+    """... but for what would make RabbitMQ do something with it."""
+    worker = retry_worker(bug="raise ValueError")
+    channel.queue_declare("copies", exclusive=True)
+    properties = pika.BasicProperties(
+        content_type="application/json",
+        correlation_id="7",
+        message_id="8",
+        reply_to="somewhere",
+        user_id="guest",
+        expiration="60000",
+        headers={"mine": {"a": [1, "b"]}, "x-mine": 2, "CC": ["copies"], "BCC": ["copies"]},
+    )
+    channel.basic_publish("", "task_queue", b"task", properties)
+    properties, body = dead(worker, channel)
+    assert body == b"task"
+    assert properties.content_type == "application/json"
+    assert (properties.correlation_id, properties.message_id) == ("7", "8")
+    assert properties.reply_to == "somewhere"
+    assert (properties.user_id, properties.expiration) == (None, None)
+    assert properties.headers["mine"] == {"a": [1, "b"]}
+    assert properties.headers["x-mine"] == 2
+    assert not {"CC", "BCC"} & set(properties.headers)
+    assert channel.queue_declare("copies", passive=True).method.message_count == 1  # the first
+
+
+def test_headers_that_pika_can_read_but_not_write(retry_worker, broker, vhost, channel):
+    """A fraction, for instance: another client, Celery's, sends one. The task is kept without."""
+    worker = retry_worker(bug="raise ValueError")
+    with amqp.Connection(f"127.0.0.1:{broker.amqp_port}", virtual_host=vhost) as connection:
+        message = amqp.Message("task", application_headers={"fraction": 1.5, "in": [0.5]})
+        connection.channel().basic_publish(message, routing_key="task_queue")
+    properties, body = dead(worker, channel)
+    assert (body, properties.headers["tries"]) == (b"task", 4)
+    assert_still_runs(worker)
+
+
+@pytest.mark.parametrize("tries", ["two", None, -9, [1], 2**62])
+def test_the_header_tries_of_somebody_else(retry_worker, channel, tries):
+    worker = retry_worker([30, 30, 30], bug="raise ValueError")
+    channel.basic_publish("", "task_queue", b"x", pika.BasicProperties(headers={"tries": tries}))
+    line = worker.wait_for(FAILED)
+    assert line.startswith(f"{FAILED}{2**62 + 1 if tries == 2**62 else 1}: ")
+    assert_still_runs(worker)
+
+
+@pytest.mark.xdist_group("second_own_broker")
+def test_an_alarm(start, own_broker, retry_worker):
+    """The worker holds the task, says so once, and keeps its connection; the heartbeat is short."""
+    url = own_broker.add_vhost("retry-alarm")
+    worker = retry_worker(url=f"{url}?heartbeat=1")
+    send(start, "fail..", url=url)
+    worker.wait_for("Received")
+    with short_of_memory(own_broker):
+        worker.wait_for("RabbitMQ does not take the task yet", stream="stderr")
+        sender = start("send.py", url=url)  # whose own limit is ten seconds
+        assert_ends_with_a_sentence(sender, "Blocked", seconds=30)
+    worker.wait_for(f"{FAILED}2", seconds=30)
+    assert worker.stdout.count(MESSAGES) == 1
+    assert len(worker.stderr) == 1
+
+
+def long_worker(folder):
+    """Make a copy of retry_worker.py with the snippet of the page, whose work lasts until a file
+    "over" appears."""
     (snippet,) = [
         block.text
         for block in blocks(ROOT / "docs" / "retry.md")
-        if block.text.startswith("# instead of work(body)")
+        if block.text.startswith("# instead of work")
     ]
+    snippet = snippet.replace("compute(body)", "long(body)")
     source = path_of("retry_worker.py").read_text()
-    call = "        work(body)\n"
-    assert source.count(call) == 1
-    source = source.replace(call, textwrap.indent(snippet, " " * 8))
-    long = "def work(body):\n    while not os.path.exists('over'):\n        time.sleep(0.1)\n"
-    source = source.replace("def work(body):\n", long)
-    executor = "from concurrent.futures import ThreadPoolExecutor\nthreads = ThreadPoolExecutor()\n"
-    (tmp_path / "retry_worker.py").write_text(f"{executor}{source}")
+    original = re.search(r"def work.*?\n\n\n", source, re.DOTALL).group()
+    long = """
+def long(body):
+    while not os.path.exists("over"):
+        time.sleep(0.1)
+    if b"fail" in body:
+        raise ValueError("this task always fails")
+"""
+    (folder / "retry_worker.py").write_text(source.replace(original, f"{snippet}\n{long}\n\n"))
+
+
+def test_a_long_task_in_a_thread(run, broker, vhost, url, tmp_path):
+    """The task lasts until the broker has dropped a silent connection."""
+    long_worker(tmp_path)
     short = f"{url}?heartbeat=2"
     worker = run("retry_worker.py", cwd=tmp_path, url=short)
     worker.wait_for(MESSAGES)
@@ -120,8 +189,23 @@ def test_a_long_task_in_a_thread(run, broker, vhost, url, tmp_path):
     assert worker.stderr == []
 
 
+def test_the_connection_is_lost_during_a_long_task(run, broker, vhost, tmp_path):
+    """That is no failure of the task: the worker connects again, and gets it again."""
+    long_worker(tmp_path)
+    worker = run("retry_worker.py", cwd=tmp_path)
+    worker.wait_for(MESSAGES)
+    send(run, "fail")
+    worker.wait_for("Received")
+    broker.close_connections(vhost, "the operator's wish")
+    worker.wait_for("Received", count=2, seconds=30)
+    (tmp_path / "over").touch()
+    worker.wait_for(FAILED)
+    assert worker.stdout[-1].startswith(f"{FAILED}1")
+    assert len(worker.stderr) == 1
+
+
 def test_others_do_not_wait_for_it(run, retry_worker):
-    worker = retry_worker("[30, 1, 1]")
+    worker = retry_worker([30, 1, 1])
     send(run, "fail")
     worker.wait_for(f"{FAILED}1")
     send(run, "another")
@@ -145,7 +229,7 @@ def test_lost_connections_and_killed_workers_are_no_failures(run, broker, vhost,
 @pytest.mark.xdist_group("second_own_broker")
 def test_a_broker_that_is_restarted_while_a_task_waits(start, own_broker, retry_worker):
     url = own_broker.add_vhost("retry")
-    worker = retry_worker("[6, 1, 1]", url=url)
+    worker = retry_worker([6, 1, 1], url=url)
     send(start, "fail", url=url)
     worker.wait_for(f"{FAILED}1")
     own_broker.restart()
@@ -161,19 +245,6 @@ def test_it_takes_the_task_that_worker_py_has_left(run, retry_worker):
     retry_worker().wait_for("Done")
 
 
-def test_refusals_and_bugs(run, start, broker, user, url, tmp_path):
-    assert_tries_again(start("retry_worker.py", url=broker.url("/", "guest", SECRET)))
-    assert_ends_with_a_sentence(start("retry_worker.py", url=user(configure="^$")), "task_queue")
-    source = path_of("retry_worker.py").read_text()
-    bug = "def on_task(channel, method, properties, body):\n"
-    broken = source.replace(bug, f"{bug}    raise OSError('a bug')\n")
-    (tmp_path / "retry_worker.py").write_text(broken)
-    worker = run("retry_worker.py", cwd=tmp_path)
-    worker.wait_for(MESSAGES)
-    send(run, "task")
-    assert_shows_the_bug(worker, "OSError")
-
-
 def test_a_reader_that_leaves_gives_the_task_back(run, channel):
     """The pipe takes the lines "Waiting" and "Received"; "Done" finds nobody who reads it."""
     reader = 'for n in 1 2; do IFS= read -r line; echo "$line"; done'
@@ -185,9 +256,3 @@ def test_a_reader_that_leaves_gives_the_task_back(run, channel):
     method, properties, body = take(channel, "task_queue")
     assert (body, method.redelivered) == (b"task.", True)
     assert not properties.headers or "tries" not in properties.headers
-
-
-def test_short_enough():
-    assert len(path_of("retry_worker.py").read_text().splitlines()) <= 75
-    ending = path_of("worker.py").read_text().partition("# The lesson ends here.")[2]
-    assert path_of("retry_worker.py").read_text().endswith(ending)

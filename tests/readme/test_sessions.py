@@ -22,7 +22,7 @@ from support.session_player import Player
 BLOCKS = [block for page in PAGES for block in blocks(page)]
 SNIPPETS = [block for block in BLOCKS if block.language == "python"]
 SESSIONS = [block for block in BLOCKS if block.language == "console"]
-LONG_WORK = "# instead of work(body) in retry_worker.py"
+LONG_WORK = "# instead of work in retry_worker.py"
 CLUSTER = ROOT / "docs" / "past-one-machine.md"
 
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import pika
 
-from brokers.tools import ROOT, wait_until
+from brokers.tools import wait_until
 from support.list_of_lessons import path_of
 
 REPLY_QUEUE = {"queue": "", "exclusive": True}
@@ -42,13 +42,23 @@ def let_queues_refuse_messages(broker, vhost):
     broker.api("PUT", "policies", vhost, "full", body=policy)
 
 
+def changed_copy(folder, name, changes):
+    """Copy a script into a folder, with changes.
+
+    :param dict changes: what to put in the place of what; each of these stands there once
+    """
+    source = path_of(name).read_text()
+    for old, new in changes.items():
+        assert source.count(old) == 1, old
+        source = source.replace(old, new)
+    (folder / name).write_text(source)
+
+
 def copy_that_loses_its_queue(folder):
     """Copy new_task.py into a folder, so that its queue vanishes after it has declared it."""
-    before = "    channel.confirm_delivery()\n"
-    source = (ROOT / "new_task.py").read_text()
-    assert source.count(before) == 1
+    line = "    channel.confirm_delivery()\n"
     accident = '    channel.queue_delete("task_queue")\n'
-    (folder / "new_task.py").write_text(source.replace(before, accident + before))
+    changed_copy(folder, "new_task.py", {line: accident + line})
 
 
 def patient_copy(folder, name):

@@ -28,6 +28,7 @@ class Lesson:
         return self.consumer[0]
 
 
+BEYOND = ROOT / "beyond"
 MESSAGES = " [*] Waiting for messages. To exit press CTRL+C"
 LOGS = " [*] Waiting for logs. To exit press CTRL+C"
 REQUESTS = " [x] Awaiting RPC requests"
@@ -116,8 +117,7 @@ ONE_OF_EACH = [LESSONS[0].producer, LESSONS[0].consumer]
 
 def path_of(name):
     """Return where a script is: at the root, or in the folder for those beyond the lessons."""
-    beyond = ROOT / "beyond" / name
-    return beyond if beyond.exists() else ROOT / name
+    return BEYOND / name if (BEYOND / name).exists() else ROOT / name
 
 
 def lesson_of(script):

@@ -33,8 +33,9 @@ class Network:
         self.bright.clear()
 
     def come_back(self):
-        """Let new connections lead to the broker again."""
+        """Let new connections lead to the broker again, and stay bright."""
         self.is_dark = False
+        self.end = None
 
     def _accept(self):
         with contextlib.suppress(OSError):  # in the end, the server is closed
