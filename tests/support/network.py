@@ -3,6 +3,7 @@
 import contextlib
 import socket
 import threading
+import time
 
 
 class Network:
@@ -11,11 +12,13 @@ class Network:
     :param int port: the broker's AMQP port
     :param dark_after: a class of pika.spec such as Basic.Ack: as soon as the broker has sent this
         method on a connection, this connection goes dark; None leaves it to `go_dark`
+    :param float delay: seconds by which what the broker sends comes later
 
     A connection that has gone dark stays so. After `come_back`, new ones lead to the broker again.
     """
 
-    def __init__(self, port, dark_after=None):
+    def __init__(self, port, dark_after=None, delay=0):
+        self.delay = delay
         self.broker = ("127.0.0.1", port)
         # A method's frame has the numbers of its class and of itself in four bytes
         # (AMQP 0-9-1, section 2.3.5.1), which pika has in one number.
@@ -45,6 +48,8 @@ class Network:
                 if not self.is_dark:
                     self.bright.add(script)
                 broker = socket.create_connection(self.broker)
+                for end in (script, broker):  # send each piece at once, as pika and RabbitMQ do
+                    end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 for source, sink in ((script, broker), (broker, script)):
                     arguments = [script, source, sink]
                     threading.Thread(target=self._pass_on, args=arguments, daemon=True).start()
@@ -52,6 +57,8 @@ class Network:
     def _pass_on(self, script, source, sink):
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
+                if source is not script:
+                    time.sleep(self.delay)
                 if script in self.bright:
                     sink.sendall(data)
                 if self.end and source is not script and self.end in data:
