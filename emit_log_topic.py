@@ -15,8 +15,8 @@ def main():
     connection = connect()
     channel = connection.channel()
 
-    # topic: queues are bound with patterns such as "kern.*". The exchange puts a message into every
-    # queue that has a pattern which fits the routing key.
+    # topic: queues are bound with patterns such as "kern.*". A message goes into every queue with a
+    # pattern that fits its routing key, which is words with dots between them.
     channel.exchange_declare(exchange="topic_logs", exchange_type="topic")
     channel.basic_publish(exchange="topic_logs", routing_key=routing_key, body=message)
 
@@ -28,7 +28,7 @@ def main():
 # The lesson ends here. What follows is the same in every script that sends.
 
 
-def connect(connection_class=pika.BlockingConnection):
+def connect():
     # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     try:
@@ -43,7 +43,7 @@ def connect(connection_class=pika.BlockingConnection):
         if target.blocked_connection_timeout is None:
             target.blocked_connection_timeout = 10
         try:
-            return connection_class(target)
+            return pika.BlockingConnection(target)
         except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
             cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
             causes.append(f"{target.host}: {cause}")

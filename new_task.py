@@ -20,9 +20,9 @@ def main():
         exchange="",
         routing_key="task_queue",
         body=message,
-        # delivery_mode: keep the message on disk. Quorum queues always do, classic queues do not.
+        # delivery_mode: a durable queue of any type then keeps the message on disk.
         properties=pika.BasicProperties(delivery_mode=pika.DeliveryMode.Persistent),
-        # mandatory: if somebody has deleted the queue, the confirm becomes an error.
+        # mandatory: raises an error if no queue takes the task; somebody may have deleted it.
         mandatory=True,
     )
     print(f" [x] Sent {message!r}", flush=True)
@@ -32,7 +32,7 @@ def main():
 # The lesson ends here. What follows is the same in every script that sends.
 
 
-def connect(connection_class=pika.BlockingConnection):
+def connect():
     # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     try:
@@ -47,7 +47,7 @@ def connect(connection_class=pika.BlockingConnection):
         if target.blocked_connection_timeout is None:
             target.blocked_connection_timeout = 10
         try:
-            return connection_class(target)
+            return pika.BlockingConnection(target)
         except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
             cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
             causes.append(f"{target.host}: {cause}")

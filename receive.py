@@ -19,7 +19,7 @@ def main():
     # auto_ack: RabbitMQ forgets a message as soon as it has sent it. Lesson 2 is more careful.
     channel.basic_consume(queue="hello", on_message_callback=callback, auto_ack=True)
 
-    print(" [*] Waiting for messages. To exit press CTRL+C", flush=True)  # flush: at once
+    print(" [*] Waiting for messages. To exit press CTRL+C", flush=True)  # flush: show it now
 
     # Waits for messages, and calls callback() for each one.
     channel.start_consuming()

@@ -1,4 +1,4 @@
-"""Lesson 3, Publish/subscribe: prints every log message that is sent while it runs.
+"""Lesson 3, Publish/subscribe: prints every log message that is sent while it listens.
 Start it: python receive_logs.py
 """
 
@@ -14,7 +14,7 @@ def main():
     channel = connection.channel()
     channel.exchange_declare(exchange="logs", exchange_type="fanout")
 
-    # queue="": RabbitMQ makes up a name, and .method.queue of its answer is this name.
+    # queue="": RabbitMQ chooses a name, and tells it in .method.queue of its answer.
     # exclusive: the queue is for this connection alone, and is deleted together with it.
     queue = channel.queue_declare(queue="", exclusive=True).method.queue
 

@@ -19,7 +19,7 @@ def main():
     channel.exchange_declare(exchange="direct_logs", exchange_type="direct")
     queue = channel.queue_declare(queue="", exclusive=True).method.queue
 
-    # A binding for each severity. What a queue is bound with is called the binding key.
+    # A binding for each severity. The routing key of a binding is called the binding key.
     for severity in severities:
         channel.queue_bind(exchange="direct_logs", queue=queue, routing_key=severity)
 

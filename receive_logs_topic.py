@@ -19,8 +19,8 @@ def main():
     channel.exchange_declare(exchange="topic_logs", exchange_type="topic")
     queue = channel.queue_declare(queue="", exclusive=True).method.queue
 
-    # In a binding key, * stands for exactly one word, # for any number of words, even none. So
-    # "kern.*" fits kern.info, and "kern.#" also fits kern and kern.disk.full.
+    # Dots separate words. In a binding key, * stands for exactly one word, # for any number of
+    # words, even none: "kern.*" fits kern.info, and "kern.#" also fits kern and kern.disk.full.
     for binding_key in binding_keys:
         channel.queue_bind(exchange="topic_logs", queue=queue, routing_key=binding_key)
 

@@ -2,6 +2,7 @@
 Start it: python rpc_client.py 30
 """
 
+import contextlib
 import os
 import sys
 import time
@@ -18,9 +19,9 @@ def main():
         print(f" [.] Got {client.call(n)}", flush=True)
     except (TimeoutError, ValueError, pika.exceptions.AMQPChannelError) as error:
         print(f" [!] The request failed: {error}", file=sys.stderr)
-        client.close()
         sys.exit(1)
-    client.close()
+    finally:
+        client.close()
 
 
 class FibonacciRpcClient:
@@ -51,31 +52,30 @@ class FibonacciRpcClient:
             exchange="", routing_key="rpc_queue", body=str(n), properties=request
         )
         deadline = time.monotonic() + timeout
-        while self.response is None and self.channel.is_open and time.monotonic() < deadline:
-            self.connection.process_data_events(time_limit=0.1)  # waits, and calls on_response()
-        if not self.channel.is_open:
-            raise pika.exceptions.AMQPChannelError("Refused. May this user write to amq.default?")
-        self.connection.process_data_events()  # the answer may have come in the last moment
-        if self.response is None:
-            raise TimeoutError(f"No answer in {timeout} seconds. Does rpc_server.py run?")
+        while self.response is None:
+            left = deadline - time.monotonic()  # seconds
+            self.connection.process_data_events(time_limit=max(left, 0))  # calls on_response()
+            if not self.channel.is_open:  # amq.default: the exchange with the empty name
+                raise pika.exceptions.AMQPChannelError("Refused. May we write to amq.default?")
+            if self.response is None and left < 0:
+                raise TimeoutError(f"No answer in {timeout} seconds. Does rpc_server.py run?")
         if not self.response.isdigit():
             raise ValueError(f"The server answered {self.response.decode(errors='replace')!r}")
         return int(self.response)
 
     def on_response(self, channel, method, properties, body):
-        # The answer to an earlier request, which came too late, has another id.
-        if properties.correlation_id == self.correlation_id:
+        if properties.correlation_id == self.correlation_id:  # not a late one to an earlier call
             self.response = body
 
     def close(self):
-        if self.connection.is_open:  # an error may have closed it already
+        with contextlib.suppress(pika.exceptions.AMQPError):  # it may be lost, or closed already
             self.connection.close()
 
 
 # The lesson ends here. What follows is the same in every script that sends.
 
 
-def connect(connection_class=pika.BlockingConnection):
+def connect():
     # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     try:
@@ -90,7 +90,7 @@ def connect(connection_class=pika.BlockingConnection):
         if target.blocked_connection_timeout is None:
             target.blocked_connection_timeout = 10
         try:
-            return connection_class(target)
+            return pika.BlockingConnection(target)
         except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
             cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
             causes.append(f"{target.host}: {cause}")

@@ -20,8 +20,8 @@ def main():
 
 
 def on_request(channel, method, properties, body):
-    # A bad request gets an answer, too. If it ended this server, RabbitMQ would give it to the next
-    # server, and end that as well.
+    # A bad request gets an answer, too. An exception would end this server. Then RabbitMQ would
+    # give the request to the next server, which would end as well.
     if body.isdigit() and len(body) <= 3:  # bytes that are a number from 0 to 999
         print(f" [.] fib({int(body)})", flush=True)
         answer = str(fib(int(body)))

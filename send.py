@@ -9,23 +9,23 @@ import pika
 
 
 def main():
-    # Opens a connection: pika.BlockingConnection(pika.URLParameters("amqp://localhost")), or with
-    # the URL in the environment variable AMQP_URL.
+    # Opens a connection to RabbitMQ, with pika.BlockingConnection. The environment variable
+    # AMQP_URL says where RabbitMQ is. Without it, that is amqp://localhost.
     connection = connect()
 
     # channel: a conversation inside the connection. All commands to RabbitMQ go through one.
     channel = connection.channel()
 
-    # Creates the queue, unless it is there already. durable: it survives a restart of RabbitMQ.
-    # quorum: RabbitMQ's type of queue for messages that must not be lost.
+    # Creates the queue, unless it is there already. A queue keeps messages until they are taken.
+    # durable: it survives a restart of RabbitMQ. quorum: its type, which keeps messages on disk.
     channel.queue_declare(queue="hello", durable=True, arguments={"x-queue-type": "quorum"})
 
     # confirms: from now on, basic_publish() waits until RabbitMQ has taken the message, and raises
     # an error if RabbitMQ refuses it.
     channel.confirm_delivery()
 
-    # exchange: takes messages, and puts them into queues. The exchange with the empty name puts a
-    # message into the queue that has the routing key as its name.
+    # exchange: takes messages, and puts them into queues. routing_key: tells it into which. For the
+    # exchange with the empty name, that is the name of the queue.
     channel.basic_publish(exchange="", routing_key="hello", body="Hello World!")
     print(" [x] Sent 'Hello World!'", flush=True)
     connection.close()
@@ -34,7 +34,7 @@ def main():
 # The lesson ends here. What follows is the same in every script that sends.
 
 
-def connect(connection_class=pika.BlockingConnection):
+def connect():
     # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     try:
@@ -49,7 +49,7 @@ def connect(connection_class=pika.BlockingConnection):
         if target.blocked_connection_timeout is None:
             target.blocked_connection_timeout = 10
         try:
-            return connection_class(target)
+            return pika.BlockingConnection(target)
         except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
             cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
             causes.append(f"{target.host}: {cause}")
