@@ -1,6 +1,5 @@
 """Beyond lesson 2, threads: a publisher for programs that have threads, or are often idle.
-Start it: python background_publisher.py "First task." "Second task."
-On pika's main branch, any thread may use a pika.Connection, which will make Publisher simpler."""
+Start it: python background_publisher.py First. Second."""
 
 import contextlib
 import logging
@@ -29,7 +28,7 @@ def declare(channel):
 
 
 class NotSent(Exception):
-    """RabbitMQ does not have the message: it may be published again."""
+    """RabbitMQ does not have the message, and will not get it; the text says why."""
 
 
 class PerhapsSent(Exception):
@@ -37,18 +36,17 @@ class PerhapsSent(Exception):
 
 
 class Publisher:
-    """Publishes for all threads of a process, in a thread of its own, which alone uses pika."""
+    """Publishes for all threads of a process, one message at a time, in a thread of its own."""
 
     def __init__(self, declare):
         self.declare = declare  # is called with each new channel, to declare queues or exchanges
-        self.connection = None
-        self.channel = None
+        self.connection = self.channel = None
         self.jobs = queue.SimpleQueue()  # what the thread has to call
         self.thread = threading.Thread(target=self._work, daemon=True)
-        logging.getLogger("pika").propagate = False  # a log handler may publish: no circle, then
+        logging.getLogger("pika").propagate = False  # or a log handler that publishes would hang
         self.thread.start()
 
-    def publish(self, timeout=20, **message):
+    def publish(self, *, timeout=20, **message):
         """Return when RabbitMQ has confirmed the message, or raise NotSent or PerhapsSent."""
         if not self.thread.is_alive():
             raise NotSent("The publisher's thread is gone. After a fork, make a new Publisher.")
@@ -56,24 +54,24 @@ class Publisher:
             raise NotSent("The publisher's own thread cannot wait for itself.")
         outcome = futures.Future()
         self.jobs.put(lambda: self._send(message, outcome))
-        try:
-            outcome.result(timeout)
-        except futures.TimeoutError:
-            if outcome.cancel():  # _send() has not published it yet, and will not do so
-                raise NotSent(f"There was no time for it in {timeout} seconds.") from None
-            raise PerhapsSent(f"No confirm in {timeout} seconds.") from None
+        futures.wait([outcome], timeout)
+        if outcome.cancel():  # _send() has not published it yet, and will not do so
+            raise NotSent(f"There was no time for it in {timeout} seconds.")
+        if not outcome.done():
+            raise PerhapsSent(f"No confirm in {timeout} seconds.")
+        outcome.result()  # or raises what _send() has set
 
     def close(self, timeout=20):
-        """Wait until all is sent, and close the connection. A later publish() opens another one."""
+        """Close the connection when all is sent, and tell whether that was in time."""
         closed = threading.Event()
         self.jobs.put(lambda: self.connection and self.connection.close())
         self.jobs.put(closed.set)
-        if self.thread.is_alive() and self.thread is not threading.current_thread():
-            closed.wait(timeout)
+        alive = self.thread.is_alive() and self.thread is not threading.current_thread()
+        return closed.wait(timeout if alive else 0)
 
     def _work(self):
         while True:
-            with contextlib.suppress(Exception):  # the caller of publish() is told by _send()
+            with contextlib.suppress(Exception):  # _send() has told its caller, or will find out
                 try:
                     self.jobs.get(timeout=1)()
                 except queue.Empty:
@@ -81,7 +79,7 @@ class Publisher:
 
     def _send(self, message, outcome):
         try:
-            channel = self._open_channel()
+            channel = None if outcome.cancelled() else self._open_channel()
             if outcome.set_running_or_notify_cancel():  # unless its caller has given up
                 channel.basic_publish(mandatory=True, **message)
                 outcome.set_result(None)
@@ -91,6 +89,8 @@ class Publisher:
             failure = kind(f"{type(error).__name__}: {error}")
             failure.__cause__ = error
             outcome.set_exception(failure)
+            if isinstance(error, pika.exceptions.UnroutableError):
+                self.channel.close()  # so that the next one declares again
 
     def _open_channel(self):
         if not self.connection or not self.connection.is_open:
@@ -111,7 +111,7 @@ class Publisher:
 # The lesson ends here. What follows is the same in every script that sends.
 
 
-def connect(connection_class=pika.BlockingConnection):
+def connect():
     # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     try:
@@ -126,7 +126,7 @@ def connect(connection_class=pika.BlockingConnection):
         if target.blocked_connection_timeout is None:
             target.blocked_connection_timeout = 10
         try:
-            return connection_class(target)
+            return pika.BlockingConnection(target)
         except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
             cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
             causes.append(f"{target.host}: {cause}")

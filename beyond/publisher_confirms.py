@@ -1,5 +1,5 @@
 """Beyond lesson 2, publisher confirms, in three ways. Start it: python publisher_confirms.py 50000
-(On pika's main branch, pika.Connection does most of what Publisher does here.)"""
+On pika's main branch, a pika.Connection will make Publisher simpler."""
 
 import contextlib
 import os
@@ -17,13 +17,13 @@ def main():
         run(way, [str(number) for number in range(int(count))])
 
 
-def publish_individually(publisher, messages):
+def publish_individually(publisher, messages):  # the slowest: each message waits for the last one
     for message in messages:
         publisher.publish(message)
         publisher.wait_for_confirms()
 
 
-def publish_in_batches(publisher, messages):
+def publish_in_batches(publisher, messages):  # waits once for a thousand
     for start in range(0, len(messages), 1000):
         for message in messages[start : start + 1000]:
             publisher.publish(message)
@@ -33,16 +33,16 @@ def publish_in_batches(publisher, messages):
 def publish_asynchronously(publisher, messages):
     for message in messages:
         publisher.publish(message)
-        publisher.wait_for_confirms(at_most=1000)  # most of the time, this does not wait
+        publisher.wait_for_confirms(at_most=1000)  # only if more than that are not confirmed yet
     publisher.wait_for_confirms()
 
 
 def run(way, messages):
-    with contextlib.closing(connect(Publisher)) as publisher:
+    with contextlib.closing(connect()) as publisher:
         publisher.open_channel()
         began = time.monotonic()
         way(publisher, messages)
-        for _ in range(2):  # again, what was refused: a queue that was full may have room by now
+        for _ in range(2):  # what was refused, once more: a queue that was full may have room now
             time.sleep(1 if publisher.refused else 0)
             way(publisher, [publisher.refused.pop(n) for n in sorted(publisher.refused)])
     done = len(messages) - len(publisher.refused) - len(publisher.returned)
@@ -53,7 +53,7 @@ def run(way, messages):
 
 class Publisher:
     def __init__(self, target):
-        self.answers = []  # from RabbitMQ: also the confirms, and why the channel was closed
+        self.answers = []  # confirms and other answers of RabbitMQ, or why it closed the channel
         self.number = 0  # of the last message; RabbitMQ counts in the same way
         self.unconfirmed = {}  # messages by number
         self.refused = {}
@@ -66,25 +66,24 @@ class Publisher:
     def open_channel(self):
         self.connection.channel(on_open_callback=self.answers.append)
         self.channel = self.answer()
-        self.channel.add_on_close_callback(lambda channel, reason: self.answers.append(reason))
+        self.channel.add_on_close_callback(lambda channel, reason: self.answers.insert(0, reason))
         self.channel.add_on_return_callback(lambda *returned: self.returned.append(returned[-1]))
         self.channel.queue_declare(queue="", exclusive=True, callback=self.answers.append)
         self.queue = self.answer().method.queue
         self.channel.confirm_delivery(self.answers.append)
 
-    def publish(self, body):
+    def publish(self, body):  # pika keeps the message until work_until() runs, and sends it then
+        self.channel.basic_publish(exchange="", routing_key=self.queue, body=body, mandatory=True)
         self.number += 1
         self.unconfirmed[self.number] = body
-        self.channel.basic_publish(exchange="", routing_key=self.queue, body=body, mandatory=True)
 
     def wait_for_confirms(self, at_most=0):
-        while len(self.unconfirmed) > at_most:
+        while len(self.unconfirmed) > at_most or self.channel.is_closed:
             confirm = self.answer().method
             last = confirm.delivery_tag  # multiple: this message, and all before it
             numbers = [n for n in self.unconfirmed if n <= last] if confirm.multiple else [last]
-            messages = {number: self.unconfirmed.pop(number) for number in numbers}
-            if isinstance(confirm, pika.spec.Basic.Nack):
-                self.refused.update(messages)
+            settled = self.refused if isinstance(confirm, pika.spec.Basic.Nack) else {}
+            settled.update({number: self.unconfirmed.pop(number) for number in numbers})
 
     def answer(self):
         self.work_until(lambda: self.answers)
@@ -106,12 +105,13 @@ class Publisher:
         if self.connection.is_open:
             self.connection.close()
             self.work_until(lambda: self.connection.is_closed)
+        self.ioloop.close()
 
 
 # The lesson ends here. What follows is the same in every script that sends.
 
 
-def connect(connection_class=pika.BlockingConnection):
+def connect():
     # The environment variable AMQP_URL says where RabbitMQ is. Commas separate several URLs.
     urls = (os.environ.get("AMQP_URL") or "amqp://localhost").split(",")
     try:
@@ -126,7 +126,7 @@ def connect(connection_class=pika.BlockingConnection):
         if target.blocked_connection_timeout is None:
             target.blocked_connection_timeout = 10
         try:
-            return connection_class(target)
+            return Publisher(target)
         except Exception as error:  # an unknown host, TLS and time-outs are not AMQPErrors
             cause = str(error) or error.args[0].exception  # where pika keeps "Connection refused"
             causes.append(f"{target.host}: {cause}")

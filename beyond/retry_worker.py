@@ -57,7 +57,7 @@ def try_later(channel, properties, body, why):
     queue = [*DELAYS, "dead_tasks"][min(tries, len(DELAYS) + 1) - 1]
     properties.expiration = None
     properties.user_id = None
-    others = {name: headers[name] for name in headers if name not in ("CC", "BCC")}
+    others = {name: headers[name] for name in headers if name not in ("CC", "BCC", "x-death")}
     properties.headers = {**others, "tries": tries, "why": why}
     try:
         properties.encode()
