@@ -2,48 +2,58 @@
 PYTHON ?= python3
 VENV := .venv
 SUDO := $(if $(filter-out 0,$(shell id -u)),sudo)
+OLDEST := $(shell sed -n 's/^requires-python = ">=\([0-9.]*\)"/\1/p' pyproject.toml)
 export PYTHONPATH := tests
-# What .venv has been filled for: the lessons (pika alone), the demo, the tests.
-LESSONS := $(VENV)/.ready-lessons
-DEMO := $(VENV)/.ready-demo
-TESTS := $(VENV)/.ready-tests
-PIP := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet --requirement
-# Needs no .venv: what runs can be stopped whatever has become of that.
+# Older versions of pip know only this name for what other programs call SSL_CERT_FILE.
+ifdef SSL_CERT_FILE
+export PIP_CERT ?= $(SSL_CERT_FILE)
+endif
+INSTALL := $(VENV)/bin/python -m pip install --disable-pip-version-check --quiet \
+	--constraint tests/constraints.txt
+# make test PIKA=WORDS tests another pika than the pinned one: what `uv pip install WORDS` brings.
+INSTALL_PIKA = $(if $(PIKA),rm -f $(VENV)/.ready-lessons; $(VENV)/bin/uv pip install --quiet \
+	--python $(VENV)/bin/python --reinstall-package pika $(PIKA))
+# Needs no .venv: what runs can be stopped without it.
 BROKERS := $(PYTHON) -m brokers
 # These install Debian's python3-venv where it is missing; all others only say so.
 INSTALLERS := demo demo-beyond test test-cluster broker cluster
-LINT := ruff format --check && ruff check && \
-	check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml && \
-	check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml && \
-	check-jsonschema --builtin-schema vendor.compose-spec \
-		docker-compose.yml tests/brokers/docker-compose.cluster.yml
+LINT := $(VENV)/bin/ruff format --check && $(VENV)/bin/ruff check && \
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml && \
+	$(VENV)/bin/check-jsonschema --builtin-schema vendor.dependabot .github/dependabot.yml && \
+	sed 's/!override//' tests/brokers/docker-compose.cluster.yml | $(VENV)/bin/check-jsonschema \
+		--builtin-schema vendor.compose-spec --default-filetype yaml docker-compose.yml -
 
 .DEFAULT_GOAL := help
-.PHONY: help broker queues stop cluster kill restart cost clean demo demo-beyond picture \
-	management-picture test test-cluster lint format bench bench-picture
+.PHONY: help demo demo-beyond test test-cluster broker queues stop cluster kill restart bench languages pins clean
 
 help:
-	@sed -n 's/^\([a-z-]*\):.*## /make \1	/p' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-demo: $(DEMO) ## play the six lessons of the README and show every terminal
-	@$(VENV)/bin/python -m demo
+demo: $(VENV)/.ready-demo ## play the six lessons, and show what every terminal shows
+	@$(VENV)/bin/python -m demo $(ARGS)
 
-demo-beyond: $(DEMO) ## play the pages about the scripts beyond the lessons
+demo-beyond: $(VENV)/.ready-demo ## play the pages about the scripts beyond the lessons
 	@$(VENV)/bin/python -m demo --beyond
 
-test: $(TESTS) ## run every check and test, on a broker of their own
-	@export PATH=$(CURDIR)/$(VENV)/bin:$$PATH; ($(LINT)); lint=$$?; python -m pytest && exit $$lint
+test: $(VENV)/.ready-tests ## run all tests but those of a cluster; some: make test ARGS="-k hello"
+	@$(INSTALL_PIKA)
+	@trap 'exit 130' INT; $(VENV)/bin/python -m pytest $(ARGS); tests=$$?; \
+		$(LINT); lint=$$?; exit $$((tests ? tests : lint))
 
-broker: $(LESSONS) ## start a broker on localhost:5672 to follow the lessons by hand
+test-cluster: $(VENV)/.ready-tests ## run the tests on a cluster of three nodes
+	@$(INSTALL_PIKA)
+	@$(VENV)/bin/python -m pytest -m cluster --numprocesses=0 $(ARGS)
+
+broker: $(VENV)/.ready-lessons ## start a broker on localhost:5672, to follow the lessons by hand
 	@$(BROKERS) broker
 
-queues: ## show its queues, with the messages that are ready and unacknowledged
+queues: ## show its queues: messages that are ready and unacknowledged
 	@$(BROKERS) queues
 
-stop: ## stop the broker, which keeps its queues, and the cluster, which does not
+stop: ## stop the broker, which keeps its queues, or the cluster
 	@$(BROKERS) stop
 
-cluster: $(LESSONS) ## start a cluster of three nodes on localhost:5672 to 5674
+cluster: $(VENV)/.ready-lessons ## start a cluster of three nodes on localhost:5672 to 5674
 	@$(BROKERS) cluster
 
 kill: ## kill a node of the cluster: make kill NODE=1
@@ -52,62 +62,59 @@ kill: ## kill a node of the cluster: make kill NODE=1
 restart: ## start that node again: make restart NODE=1
 	@$(BROKERS) restart $(or $(NODE),$(error Say which node: make restart NODE=1))
 
-cost: $(LESSONS) ## measure what a quorum queue costs on the cluster
-	@$(VENV)/bin/python -m bench.cost_of_quorum_queues
+bench: $(VENV)/.ready-tests $(VENV)/.ready-bench ## measure how fast the scripts are; takes some minutes
+	@$(VENV)/bin/python -m bench $(ARGS)
 
-clean: ## end broker and cluster with their data, and delete what was made here: .venv, try_ files
+languages: $(VENV)/.ready-demo ## list what the front pages in other languages have to follow
+	@$(VENV)/bin/python -m course.translations
+
+pins: $(VENV)/.ready-lessons ## pin what pyproject.toml names; newer: make pins ARGS=--upgrade
+	@$(INSTALL) uv
+	@$(VENV)/bin/uv pip compile --quiet --universal --python-version $(OLDEST) --no-annotate \
+		--custom-compile-command "make pins" --output-file tests/constraints.txt $(ARGS) \
+		--group tests --group bench --group browser --group compose pyproject.toml
+
+clean: ## end broker and cluster, delete their data, .venv and try_ files
 	@$(BROKERS) delete
-	@rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache try_*
+	@rm -rf $(VENV) .hypothesis .pytest_cache .ruff_cache uv.lock try_*
 	@find . -name __pycache__ -prune -exec rm -rf {} +
 
-test-cluster: $(TESTS) ## run the tests on a cluster of three nodes
-	@$(VENV)/bin/python -m pytest -m cluster --numprocesses=0
+# A Python that is named replaces the .venv that another one has made.
+ifneq ($(origin PYTHON),file)
+ifneq ($(shell $(PYTHON) -c 'import platform; print(platform.python_version())'),$(shell \
+	sed -n 's/^version = //p' $(VENV)/pyvenv.cfg 2>&1))
+$(VENV)/.ready-lessons: always
+always:
+endif
+endif
 
-lint: $(TESTS) ## check format, style and configuration files
-	@export PATH=$(CURDIR)/$(VENV)/bin:$$PATH; $(LINT)
-
-format: $(TESTS) ## format the code, and correct what the tools can correct
-	@$(VENV)/bin/ruff format
-	@$(VENV)/bin/ruff check --fix
-
-bench: $(TESTS) ## measure how fast the scripts are, in some minutes
-	@$(PIP) tests/bench/requirements.txt
-	@$(VENV)/bin/python -m bench
-
-bench-picture: $(TESTS) ## the same, and draw the README's picture of it anew
-	@$(PIP) tests/bench/requirements.txt
-	@$(VENV)/bin/python -m bench --picture docs/pictures/speed.svg
-
-picture: $(DEMO) ## play two lessons, and draw the README's picture of them anew
-	@$(VENV)/bin/python -m demo --picture docs/pictures/demo.svg
-
-management-picture: $(TESTS) ## draw the picture of the management page anew; needs Chromium
-	@$(PIP) tests/demo/requirements-browser.txt
-	@$(VENV)/bin/python -m demo.management_page docs/pictures/management-page.png
-
-# What was interrupted before it was ready is made anew, or goes on.
-$(LESSONS): requirements.txt
-	@echo "Making $(VENV), with pika ..."
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || \
-		{ echo "This needs Python 3.10 or newer. Name one: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+# .venv with pika alone. It is replaced if it is only half made, or if a version has changed.
+$(VENV)/.ready-lessons: Makefile pyproject.toml tests/constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < tuple(map(int, "$(OLDEST)".split("."))))' || \
+		{ echo "This needs Python $(OLDEST) or newer. Name one: make PYTHON=python3.x $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip' 2>/dev/null || { \
 		echo "Python's venv module is missing. Debian and Ubuntu have it in the package python3-venv." && \
 		test -n "$(filter $(INSTALLERS),$(MAKECMDGOALS))" && command -v apt-get >/dev/null && \
-		echo "Running: apt-get install python3-venv" && $(SUDO) apt-get update && \
+		echo "Running: apt-get install python3-venv (some 10 MB, half a minute)" && $(SUDO) apt-get update && \
 		$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends python3-venv; } || \
-		{ echo "Install it, or name another Python: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+		{ echo "Install it, or name another Python: make PYTHON=python3.x $(MAKECMDGOALS)"; exit 1; }
+	@echo "Making $(VENV) with pika (0.2 MB, some seconds) ..."
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(PIP) requirements.txt
-	@printf '#!/bin/sh\nPYTHONPATH=tests exec python3 -m brokers rabbitmqctl "$$@"\n' > $(VENV)/bin/rabbitmqctl
+	@$(INSTALL) pika
+	@printf '%s\n' '#!/bin/sh' 'here=$$(CDPATH= cd "$$(dirname "$$0")/../.." && pwd)' \
+		'PYTHONPATH="$$here/tests" exec "$$here/$(VENV)/bin/python" -m brokers rabbitmqctl "$$@"' \
+		> $(VENV)/bin/rabbitmqctl
 	@chmod +x $(VENV)/bin/rabbitmqctl
 	@touch $@
 
-$(DEMO): $(LESSONS) tests/demo/requirements.txt
-	@echo "Installing what types and shows the lessons ..."
-	@$(PIP) tests/demo/requirements.txt
-	@touch $@
-
-$(TESTS): $(LESSONS) tests/requirements.txt
-	@echo "Installing what the tests need; this takes a minute at most ..."
-	@$(PIP) tests/requirements.txt
-	@touch $@
+# A group of pyproject.toml besides. Until it is installed, .venv counts as half made, and is replaced
+# after a CTRL+C. Where pip gives up by itself, as without a network, all is as it was before.
+$(VENV)/.ready-%: $(VENV)/.ready-lessons
+	@echo "Installing what is needed for the $* ($(SIZE_OF_$*)) ..."
+	@mv $< $(VENV)/.half-made
+	@trap 'exit 130' INT; $(INSTALL) pip && $(INSTALL) --group $* && touch $@; installed=$$?; \
+		mv $(VENV)/.half-made $<; exit $$installed
+SIZE_OF_demo := 4 MB, some seconds
+SIZE_OF_tests := 40 MB, half a minute
+SIZE_OF_bench := 40 MB, half a minute
+SIZE_OF_browser := 55 MB, half a minute
