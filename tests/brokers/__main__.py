@@ -21,6 +21,8 @@ import os
 import shutil
 import sys
 
+from brokers import in_docker, local
+from brokers.broker import RunningBroker
 from brokers.cluster import SIZE
 from brokers.docker_or_local import broker_class, cluster_class, described, description_of
 from brokers.in_docker import DockerBroker, DockerCluster, project_of
@@ -53,7 +55,7 @@ def remember(folder, started):
 def remembered(folder):
     """Return the broker or cluster that was last started, None if none was.
 
-    Where it is, is not read: this folder may be a copy of the one in which it was written.
+    The place that is written there is not used: this folder may be a copy.
     """
     try:
         found = json.loads((folder / "started.json").read_text())
@@ -178,17 +180,24 @@ def start_cluster():
 
 
 def stop():
-    """Stop the learner's cluster and broker, whichever runs, and say which."""
+    """Stop the learner's cluster and broker, whichever runs, and say which.
+
+    Say too how to end those whose folder is deleted, and with it the command that would stop them.
+    """
     cluster, broker = remembered(CLUSTER), running_broker()
     if cluster:
+        say("Stopping the cluster: waiting until its nodes have ended ...")
         cluster.stop()
         shutil.rmtree(CLUSTER, ignore_errors=True)
         say("The cluster is stopped, and its data deleted.")
     if broker:
+        say("Stopping the broker: waiting until it has saved its queues, and ended ...")
         broker.stop()
         say("The broker is stopped. It keeps its queues for the next time.")
     if not cluster and not broker:
         say("No broker and no cluster runs here.")
+    for folder, command in [*local.orphans(), *in_docker.orphans()]:
+        say(f"A broker runs whose folder is deleted ({folder}). To end it: {command}")
 
 
 def delete():
@@ -210,7 +219,11 @@ def broker_to_use():
 
     :raises BrokerError: if none serves clients
     """
-    found = running_broker() or remembered(CLUSTER) or DockerBroker(*ports())
+    amqp_port, management_port = ports()
+    found = running_broker() or remembered(CLUSTER)
+    if not found:
+        management = f"http://127.0.0.1:{management_port}"
+        found = RunningBroker(f"amqp://127.0.0.1:{amqp_port}", management)
     if hasattr(found, "nodes"):
         found = found.running()
     if not found.answers():
@@ -219,8 +232,15 @@ def broker_to_use():
 
 
 def rabbitmqctl(words):
-    """Run rabbitmqctl on the learner's broker or cluster, and print what it says."""
-    print(broker_to_use().rabbitmqctl(*words), end="")
+    """Become a rabbitmqctl for the learner's broker or cluster.
+
+    :raises BrokerError: if neither serves clients
+    """
+    broker = broker_to_use()
+    if isinstance(broker, RunningBroker):
+        raise BrokerError("The broker that answers was not started here: use its own rabbitmqctl.")
+    command = [*broker.rabbitmqctl_command(), *words]
+    os.execvpe(command[0], command, broker.env)
 
 
 def queues():
@@ -242,8 +262,11 @@ def restart(number):
     """Start a node of the learner's cluster again, stopping it before if it runs."""
     node = cluster_to_use().nodes[number - 1]
     if node.runs():
+        say(f"Stopping node {number}: waiting until it has ended ...")
         node.stop()
+    say(f"Starting node {number}: waiting until it serves clients ...")
     node.start()
+    say(f"Node {number} serves clients.")
 
 
 def main():

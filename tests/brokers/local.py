@@ -1,8 +1,9 @@
-"""Brokers without Docker: private nodes of the RabbitMQ that is installed on the machine."""
+"""Local brokers, which need no Docker: nodes of the RabbitMQ that is installed on the machine."""
 
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -11,13 +12,13 @@ import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from brokers.broker import Broker
+from brokers.broker import OwnBroker
 from brokers.cluster import SIZE, Cluster, Node
-from brokers.tools import BrokerError, free_port, run, wait_until
+from brokers.tools import ROOT, BrokerError, free_port, wait_until
 
 
-class LocalBroker(Broker):
-    """A private node, which needs no service and disturbs none.
+class LocalBroker(OwnBroker):
+    """A node of its own, which needs no service and disturbs none.
 
     :param Path folder: for data, logs, settings and the Erlang cookie; None makes a temporary one
     :param str name: the node's name, before the "@"
@@ -25,7 +26,7 @@ class LocalBroker(Broker):
     :param dict env: further environment variables
     """
 
-    description = "a private node of this machine's own"
+    description = "a local node without Docker"
 
     def __init__(
         self,
@@ -42,6 +43,8 @@ class LocalBroker(Broker):
         self.folder = Path(folder or temporary_folder())
         self.process = None
         distribution_port, epmd_port = self._inner_ports()
+        settings_of_every_broker = settings_in_compose_file()
+        arguments = settings_of_every_broker["RABBITMQ_SERVER_START_ARGS"]
         self.env = {
             **{name: os.environ[name] for name in os.environ if "RABBITMQ" not in name},
             "HOME": str(self.folder),  # where Erlang keeps its cookie
@@ -49,11 +52,9 @@ class LocalBroker(Broker):
             "RABBITMQ_NODE_IP_ADDRESS": "127.0.0.1",
             "RABBITMQ_NODE_PORT": str(self.amqp_port),
             "RABBITMQ_DIST_PORT": str(distribution_port),
-            "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS": (
-                # The second: idle schedulers sleep instead of spinning, because several nodes may
-                # share few cores (https://www.rabbitmq.com/docs/runtime#busy-waiting).
-                "-kernel inet_dist_use_interface {127,0,0,1} "
-                "+sbwt none +sbwtdcpu none +sbwtdio none"
+            **settings_of_every_broker,
+            "RABBITMQ_SERVER_START_ARGS": (
+                f"{arguments} -kernel inet_dist_use_interface {{127,0,0,1}}"
             ),
             "ERL_EPMD_ADDRESS": "127.0.0.1",
             "ERL_EPMD_PORT": str(epmd_port),
@@ -140,7 +141,9 @@ class LocalBroker(Broker):
 
     def stop(self):
         """Stop the node in good order, whichever process has started it."""
-        if self.runs():
+        if self.process:
+            self.process.terminate()  # rabbitmq-server passes it on, and waits for the node
+        elif self.runs():
             try:
                 self.rabbitmqctl("shutdown")
             except BrokerError:
@@ -177,7 +180,7 @@ class LocalBroker(Broker):
         return [line.split()[1] for line in lines if line.startswith("name ")]
 
     def _epmd(self, action):
-        epmd = shutil.which("epmd") or command("epmd")
+        epmd = shutil.which("epmd")
         if not epmd:
             return ""  # no Erlang is installed any more, and so nothing runs
         done = subprocess.run([epmd, action], env=self.env, capture_output=True, text=True)
@@ -199,16 +202,13 @@ class LocalBroker(Broker):
         logs = sorted((self.folder / "log").glob("*.log"))
         return "".join(log.read_text(errors="replace") for log in logs)
 
-    def rabbitmqctl(self, *arguments):
-        """Run rabbitmqctl on the node and return what it prints.
-
-        :raises BrokerError: if it fails, with what it says
-        """
-        return run([command("rabbitmqctl"), *arguments], env=self.env)
+    def rabbitmqctl_command(self):
+        """Return the words that call rabbitmqctl for this node; it needs the environment `env`."""
+        return [command("rabbitmqctl")]
 
 
 class LocalNode(Node, LocalBroker):
-    """One of three private nodes; the port mapper and the cookie are common to them."""
+    """One of three local nodes; the port mapper and the cookie are common to them."""
 
     def cut_off(self):
         """Let the others refuse to talk to this node, and the other way round.
@@ -231,13 +231,13 @@ class LocalNode(Node, LocalBroker):
 
 
 class LocalCluster(Cluster):
-    """Three private nodes on this machine.
+    """Three local nodes.
 
     :param ports: the AMQP ports and the management plugin's ports, as pairs; None takes free ones
     :param Path folder: for data, logs, settings and the Erlang cookie; None makes a temporary one
     """
 
-    description = "three private nodes of this machine's own"
+    description = "three local nodes without Docker"
 
     def __init__(self, ports=None, folder=None):
         self.folder = Path(folder or temporary_folder())
@@ -246,8 +246,6 @@ class LocalCluster(Cluster):
             f"cluster_formation.classic_config.nodes.{number} = {name}@localhost\n"
             for number, name in enumerate(names, 1)
         )
-        # What the nodes of RabbitMQ before 4 do without a majority; newer ones need no telling.
-        settings = "cluster_partition_handling = pause_minority\n"
         self.nodes, shared = [], {}
         for name, (amqp_port, management_port) in zip(names, ports or [(None, None)] * SIZE):
             node = LocalNode(
@@ -255,7 +253,7 @@ class LocalCluster(Cluster):
                 management_port,
                 folder=self.folder / name,
                 name=name,
-                settings=settings + (discovery if self.nodes else ""),
+                settings=discovery if self.nodes else "",
                 env=shared,
             )
             # All nodes have one port mapper and one cookie, those of the first.
@@ -298,6 +296,12 @@ def temporary_folder():
     return Path(tempfile.gettempdir()) / f"rabbitmq-{uuid.uuid4().hex[:8]}"
 
 
+def settings_in_compose_file():
+    """Return the environment variables that docker-compose.yml gives to RabbitMQ."""
+    compose_file = (ROOT / "docker-compose.yml").read_text()
+    return dict(re.findall(r"^ +(RABBITMQ_\w+): (.*)$", compose_file, re.MULTILINE))
+
+
 def command(name):
     """Return the path of one of RabbitMQ's commands, None if it is not installed.
 
@@ -305,4 +309,29 @@ def command(name):
     /usr/lib/rabbitmq/bin, run as anybody. Homebrew keeps its own in sbin.
     """
     folders = ["/usr/lib/rabbitmq/bin", "/opt/homebrew/sbin", "/usr/local/sbin"]
-    return shutil.which(name, path=os.pathsep.join([*folders, os.environ.get("PATH", "")]))
+    found = shutil.which(
+        "rabbitmq-server", path=os.pathsep.join([*folders, os.environ.get("PATH", "")])
+    )
+    # The others are beside it; on the PATH there is .venv/bin/rabbitmqctl, which calls this.
+    return found and str(Path(found).with_name(name))
+
+
+def orphans():
+    """Yield the folder of each local broker whose folder is deleted, with a command that ends it.
+
+    Only Linux tells which these are.
+    """
+    processes = {}
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, ValueError):  # another user's, or it has ended meanwhile
+            if (process / "comm").read_text().strip() not in ("beam.smp", "epmd"):
+                continue
+            env = (process / "environ").read_text().split("\0")
+            (folder,) = re.findall(
+                r"^HOME=/(.*/\.(?:broker|cluster))", "\n".join(env), re.MULTILINE
+            )
+            # RabbitMQ may have made the folder itself again, but never this file in it.
+            if not (process / "root" / folder / "started.json").exists():
+                processes.setdefault(f"/{folder}", []).append(process.name)
+    for folder, numbers in processes.items():
+        yield folder, f"kill {' '.join(numbers)}"
