@@ -1,8 +1,8 @@
 """The brokers and scripts that the tests use.
 
 One broker is shared by all tests, each of which has a virtual host of its own in it. The tests
-that restart or kill a broker share another, `own_broker`. With pytest-xdist the shared broker is
-started once, by the process that hands the tests out.
+that restart a broker, or raise an alarm, share another, `own_broker`. With pytest-xdist the shared
+broker is started once, by the process that hands the tests out.
 """
 
 import contextlib
@@ -14,24 +14,38 @@ import pika
 import pytest
 import trustme
 
-from brokers.broker import Broker
+from brokers.broker import Broker, RunningBroker
 from brokers.docker_or_local import broker_class, cluster_class, described, description_of
-from brokers.tools import BrokerError, end_in_good_order_when_the_terminal_closes, say
-from support.script_process import Script
+from brokers.tools import BrokerError, end_in_good_order_when_the_terminal_closes, listens, say
+from helpers.process import Script
 
-pytest.register_assert_rewrite(
-    "support.expectations", "support.accidents", "support.stream_of_tasks"
-)
+pytest.register_assert_rewrite("helpers.expectations", "helpers.messages", "helpers.stream")
 
 SHARED = pytest.StashKey[Broker]()
 ENDS = pytest.StashKey[contextlib.ExitStack]()
-ALONE = "cluster"  # the marker of the tests that need no shared broker
+# Fixtures that start a broker of the tests' own; with --broker-url, their tests are skipped.
+STARTING = {"own_broker", "shared_cluster", "course", "copy", "bare"}
+# Markers whose tests need no shared broker.
+ALONE = ("cluster", "no_broker")
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--broker-url",
+        metavar="URL",
+        help="use a RabbitMQ that runs, with its management plugin: amqp://guest:guest@localhost. "
+        "The tests make virtual hosts of their own in it, and touch nothing else.",
+    )
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config):
     # Set here, so that every process of pytest-xdist inherits the same.
-    os.environ.setdefault("SOAK_SEED", str(random.randrange(10**6)))
-    if hasattr(config, "workerinput") and config.workerinput["broker"]:
+    os.environ.setdefault("TEST_SEED", str(random.randrange(10**6)))
+    if config.option.broker_url:
+        config.option.numprocesses = 0  # such tests are few: more processes would start slowly
+        config.option.dist = "no"
+    elif hasattr(config, "workerinput") and config.workerinput["broker"]:
         config.stash[SHARED] = described(config.workerinput["broker"])
 
 
@@ -40,25 +54,40 @@ def pytest_sessionstart(session):
     config = session.config
     if hasattr(config, "workerinput") or config.option.collectonly:
         return
-    if config.option.markexpr == ALONE:
+    if config.option.markexpr in ALONE:
         return
-    end_in_good_order_when_the_terminal_closes()
-    ends = config.stash[ENDS] = contextlib.ExitStack()
     try:
-        broker = broker_class()()
-        say(f"Starting RabbitMQ for the tests, {broker.description} ...")
+        end_in_good_order_when_the_terminal_closes()
+        ends = config.stash[ENDS] = contextlib.ExitStack()
+        if config.option.broker_url:
+            broker = RunningBroker(config.option.broker_url)
+        else:
+            broker = broker_class()()
+            say(f"Starting RabbitMQ for the tests, {broker.description} ...")
         config.stash[SHARED] = ends.enter_context(broker)
     except (BrokerError, TimeoutError) as error:
         pytest.exit(str(error), returncode=1)
 
 
-def pytest_collection_modifyitems(items):
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config, items):
+    for item in items:
+        fixtures = set(item.fixturenames)
+        if not fixtures & {"broker", *STARTING}:
+            item.add_marker("no_broker")
+        if "own_broker" in fixtures and not item.get_closest_marker("xdist_group"):
+            item.add_marker(pytest.mark.xdist_group("own_broker"))
+        if config.option.broker_url and fixtures & STARTING:
+            item.add_marker(pytest.mark.skip("it starts a broker of its own, and disturbs it"))
     # What has to run one after the other takes longest, and so begins first.
     items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 def pytest_report_header():
-    return f"soak test: SOAK_SEED={os.environ['SOAK_SEED']}"
+    lines = [f"TEST_SEED={os.environ['TEST_SEED']} repeats the random choices of this run"]
+    if listens(5672):
+        lines.append("left out: what needs localhost:5672 to be free; a broker of yours is there")
+    return lines
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -80,10 +109,10 @@ def broker(request):
 
 @pytest.fixture(scope="session")
 def own_broker(tmp_path_factory):
-    """A broker that may be restarted and killed; mark its tests with xdist_group("own_broker").
+    """A broker that may be restarted and killed, and serves amqps:// too.
 
-    It serves amqps:// too, at localhost and `tls_port`, with a certificate of a CA that is made
-    here and nobody trusts; the CA's own is in the file `tls / "ca.pem"`.
+    That is at localhost and `tls_port`, with a certificate of a CA that is made here and nobody
+    trusts; the CA's own is in the file `tls / "ca.pem"`. Each group of pytest-xdist has its own.
     """
     folder = tmp_path_factory.mktemp("tls")
     authority = trustme.CA()
@@ -113,8 +142,8 @@ def vhost(broker):
 
 @pytest.fixture
 def url(broker, vhost):
-    """The AMQP URL of that virtual host."""
-    return broker.url(vhost)
+    """The AMQP URL of that virtual host, with a user of its own."""
+    return broker.url(vhost, vhost, vhost)
 
 
 @pytest.fixture
@@ -131,6 +160,34 @@ def run(start, url):
 
 
 @pytest.fixture
+def run_each(broker):
+    """Start scripts, each with a virtual host of its own: run_each([("worker.py",)]).
+
+    :param str query: what follows in the URL, such as "?heartbeat=2"
+    :param of: the broker; the shared one by default
+    :param through: a Network that leads to the broker
+    :param options: further options of Script
+    :returns: the scripts; each has its `vhost`, and the `url` of that at the broker
+    """
+    with contextlib.ExitStack() as ends:
+
+        def run_each(scripts, query="", of=broker, through=None, **options):
+            started = []
+            for words in scripts:
+                vhost = f"test-{uuid.uuid4().hex[:8]}"
+                url = of.add_vhost(vhost)
+                if of is broker:
+                    ends.callback(broker.delete_vhost, vhost)
+                way = url.replace(f":{of.amqp_port}/", f":{through.port}/") if through else url
+                script = ends.enter_context(Script(*words, url=f"{way}{query}", **options))
+                script.vhost, script.url = vhost, url
+                started.append(script)
+            return started
+
+        yield run_each
+
+
+@pytest.fixture
 def channel(url):
     """A channel of the test's own, to look at what is on the wire."""
     with pika.BlockingConnection(pika.URLParameters(url)) as connection:
@@ -140,12 +197,12 @@ def channel(url):
 @pytest.fixture
 def user(broker, vhost):
     """Make a user with few permissions in the virtual host, and return the URL to use."""
-    from support.expectations import SECRET  # not earlier: pytest has to prepare that module first
+    from helpers.expectations import SECRET  # not earlier: pytest has to prepare that module first
 
     names = []
 
     def user(**permissions):
-        name = f"user-{uuid.uuid4().hex[:8]}"
+        name = f"test-{uuid.uuid4().hex[:8]}"
         names.append(name)
         broker.api("PUT", "users", name, body={"password": SECRET, "tags": ""})
         if permissions:

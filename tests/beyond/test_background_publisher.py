@@ -17,9 +17,9 @@ import pytest
 from background_publisher import NotSent, PerhapsSent, Publisher, declare
 
 from brokers.tools import wait_until
-from support.accidents import short_of_memory, until_a_silent_connection_is_dropped
-from support.list_of_lessons import BEYOND
-from support.network import Network
+from helpers.accidents import alarm, until_a_silent_connection_is_dropped
+from helpers.network import Network
+from helpers.scripts import BEYOND
 
 QUEUE = {"exchange": "", "routing_key": "task_queue"}
 
@@ -89,7 +89,7 @@ def test_a_hundred_threads(publisher_for, broker, vhost, url):
 
     with ThreadPoolExecutor(100) as threads:
         list(threads.map(publish, range(100)))
-        assert broker.connections(vhost) == 1
+        wait_until(lambda: len(broker.connections(vhost)) == 1, "one connection", 15)
     assert sorted(bodies(url)) == sorted(wanted)
 
 
@@ -114,7 +114,6 @@ def test_an_operator_closes_the_connection_of_an_idle_program(publisher_for, bro
     assert bodies(url) == ["before", "after"]
 
 
-@pytest.mark.xdist_group("own_broker")
 def test_the_broker_goes_and_comes_back_while_threads_publish(publisher_for, own_broker):
     """What is sent is there, what is not sent is not, and nothing is there twice."""
     url = own_broker.add_vhost("publisher")
@@ -136,12 +135,11 @@ def test_the_broker_goes_and_comes_back_while_threads_publish(publisher_for, own
     assert perhaps, "nothing went wrong"
 
 
-@pytest.mark.xdist_group("own_broker")
 def test_the_broker_blocks_those_who_publish(publisher_for, own_broker):
     url = own_broker.add_vhost("publisher-blocked")
     publisher = publisher_for(f"{url}?blocked_connection_timeout=2")
     publisher.publish(**QUEUE, body="before")
-    with short_of_memory(own_broker):
+    with alarm(own_broker):
         wait_until(lambda: not sends(publisher, "meanwhile"), "the alarm", 30)
     wait_until(lambda: sends(publisher, "after"), "the end of the alarm", 30)
     there = bodies(url)
@@ -169,7 +167,7 @@ def test_what_is_too_late_is_never_sent(publisher_for, url, silent):
     publisher = publisher_for(f"amqp://127.0.0.1:{silent}?stack_timeout=3,{url}")
     began = time.monotonic()
     for body in ("first", "second"):
-        with pytest.raises(NotSent, match=r"0\.5 seconds"):
+        with pytest.raises(NotSent, match="There was no time for it in 0.5 seconds"):
             publisher.publish(**QUEUE, body=body, timeout=0.5)
     assert time.monotonic() - began < 2.5
     publisher.publish(**QUEUE, body="third")
@@ -188,6 +186,7 @@ def test_only_the_one_that_was_begun_is_perhaps_sent(publisher_for, broker, url)
             second = threads.submit(publisher.publish, **QUEUE, body="second", timeout=1)
             assert isinstance(second.exception(15), NotSent)
             assert isinstance(first.exception(15), PerhapsSent)
+            assert "No confirm in 2 seconds" in str(first.exception())
         network.come_back()
         wait_until(lambda: not connection.is_open, "pika to notice", 30)
         publisher.publish(**QUEUE, body="third")
@@ -200,8 +199,8 @@ def test_only_the_one_that_was_begun_is_perhaps_sent(publisher_for, broker, url)
         ({"exchange": "nowhere", "routing_key": "", "body": ""}, "ChannelClosedByBroker: .*404"),
         ({"exchange": "", "routing_key": "nowhere", "body": ""}, "UnroutableError"),
         ({"exchange": "", "routing_key": "k" * 256, "body": ""}, "ShortStringTooLong"),
-        ({**QUEUE, "body": 5}, "AttributeError"),
-        ({**QUEUE, "body": {"json": "as it is"}}, "AttributeError"),
+        ({**QUEUE, "body": 5}, "AttributeError|TypeError"),  # the second is pika 1.3's
+        ({**QUEUE, "body": {"json": "as it is"}}, "AttributeError|TypeError|KeyError"),
         ({**QUEUE, "body": "", "colour": "red"}, "TypeError"),
     ],
 )
@@ -213,7 +212,7 @@ def test_what_is_refused_concerns_nobody_else(publisher_for, broker, vhost, url,
     assert type(caught.value.__cause__).__name__ in str(caught.value)
     publisher.publish(**QUEUE, body="after")
     assert bodies(url) == ["before", "after"]
-    assert broker.connections(vhost) == 1
+    wait_until(lambda: len(broker.connections(vhost)) == 1, "one connection", 15)
 
 
 def test_no_connection_is_documented_whatever_pika_raises(publisher_for, silent):
@@ -243,13 +242,22 @@ def test_what_is_declared_is_the_caller_s(publisher_for, broker, vhost, url, cha
     channel.queue_bind(queue, "mine")
     publisher.publish(exchange="mine", routing_key="", body="taken")
     assert channel.basic_get(queue, auto_ack=True)[-1] == b"taken"
-    channels = [len(broker.api("GET", "channels")), errors]
-    assert channels[1] == []
+    assert errors == []
     wait_until(
         lambda: sum(each["vhost"] == vhost for each in broker.api("GET", "channels")) == 2,
         "one channel of the publisher's, and the test's own",
         20,
     )
+
+
+def test_a_queue_that_was_deleted_is_declared_again(publisher_for, url, channel):
+    publisher = publisher_for(url)
+    publisher.publish(**QUEUE, body="before")
+    channel.queue_delete("task_queue")
+    with pytest.raises(NotSent, match="unroutable"):
+        publisher.publish(**QUEUE, body="lost")
+    publisher.publish(**QUEUE, body="after")
+    assert bodies(url) == ["after"]
 
 
 def test_properties_and_binary_bodies(publisher_for, url, channel):
@@ -263,7 +271,7 @@ def test_close(publisher_for, broker, vhost, url):
     publisher = publisher_for(url)
     publisher.publish(**QUEUE, body="before")
     publisher.close()
-    wait_until(lambda: broker.connections(vhost) == 0, "the end of the connection", 10)
+    wait_until(lambda: not broker.connections(vhost), "the end of the connection", 10)
     publisher.publish(**QUEUE, body="after")  # it connects again
     publisher_for(url).close()  # it has never connected
     assert bodies(url) == ["before", "after"]

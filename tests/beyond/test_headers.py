@@ -3,8 +3,8 @@
 import pika
 import pytest
 
-from support.expectations import assert_fails
-from support.list_of_lessons import LOGS
+from helpers.expectations import assert_fails
+from helpers.scripts import LOGS
 
 
 @pytest.mark.parametrize(

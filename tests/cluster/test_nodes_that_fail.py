@@ -8,14 +8,14 @@ import pytest
 
 from brokers.cluster import SIZE
 from brokers.tools import BrokerError, wait_until
-from support.expectations import (
-    CONNECTION_FAILED,
+from helpers.expectations import (
+    NO_CONNECTION,
     assert_ends_with_a_sentence,
     assert_gets_messages,
     assert_still_runs,
 )
-from support.list_of_lessons import CONSUMERS, LESSONS
-from support.stream_of_tasks import Stream
+from helpers.scripts import LESSONS
+from helpers.stream import Stream
 
 pytestmark = [
     pytest.mark.cluster,
@@ -81,8 +81,8 @@ def names(nodes):
 def test_all_lessons_pass_through_any_node(cluster, vhost, start, place):
     """The consumers are at one node, the producers at the next."""
     here, there = cluster.nodes[place], cluster.nodes[(place + 1) % SIZE]
-    for words in CONSUMERS:
-        consumer = start(*words, url=here.url(vhost))
+    for pair in LESSONS:
+        consumer = start(*pair.consumer, url=here.url(vhost))
         consumer.wait_until_ready()
         assert_gets_messages(start, there.url(vhost), consumer)
         assert consumer.stderr == []
@@ -159,18 +159,28 @@ def test_two_nodes_are_down(cluster, vhost, start):
 
 
 def test_consumers_return_on_another_node(cluster, vhost, start):
-    consumers = [start(*words, url=cluster.url(vhost, first=1)) for words in CONSUMERS]
+    consumers = [start(*pair.consumer, url=cluster.url(vhost, first=1)) for pair in LESSONS]
     for consumer in consumers:
         consumer.wait_until_ready(seconds=30)
     cluster.nodes[1].kill()
     for consumer in consumers:
-        consumer.wait_for(CONNECTION_FAILED, stream="stderr", seconds=30)
+        consumer.wait_for(NO_CONNECTION, stream="stderr", seconds=30)
         consumer.wait_until_ready(count=2, seconds=LONG)
         assert_still_runs(consumer)
-    for lesson, consumer in zip(LESSONS, consumers):
+    for pair, consumer in zip(LESSONS, consumers):
         # At first the broker may refuse: the old queue of a receiver is still known, but gone.
-        send_until_it_succeeds(start, cluster.url(vhost, first=2), lesson.producer)
-        consumer.wait_for(lesson.prints, seconds=LONG)
+        send_until_it_succeeds(start, cluster.url(vhost, first=2), pair.producer)
+        consumer.wait_for(pair.prints, seconds=LONG)
+
+
+def test_a_worker_starts_though_the_queue_of_the_dead_has_lost_a_node(cluster, vhost, start):
+    first = start("retry_worker.py", url=cluster.url(vhost))
+    first.wait_until_ready(seconds=30)
+    first.kill()
+    lost = wait_until(lambda: cluster.leader(vhost, "dead_tasks"), "a leader")
+    lost.kill()
+    second = start("retry_worker.py", url=cluster.url(vhost))
+    second.wait_until_ready(seconds=LONG)
 
 
 def test_an_rpc_client_whose_node_dies(cluster, vhost, start):

@@ -4,20 +4,27 @@ A "/" or "#" in a password has to be escaped. Without that, the URL has another 
 as its port.
 """
 
+import os
 import socket
+import sys
 
 import pytest
 
 from brokers.tools import free_port
-from support.expectations import (
+from helpers.expectations import (
     SECRET,
-    assert_ends_with_a_sentence,
     assert_fails,
+    assert_has_no_connection,
     assert_still_runs,
-    assert_tries_again,
+)
+from helpers.scripts import (
+    LESSONS,
+    ONE_OF_EACH,
+    PRODUCERS,
+    RECEIVER,
+    SOME_PRODUCERS,
     for_each,
 )
-from support.list_of_lessons import ONE_OF_EACH, PRODUCERS, SCRIPTS
 
 NOT_READABLE = [
     f'"amqp://guest:{SECRET}@127.0.0.1/shop"',  # an env file keeps quotes; pika takes localhost
@@ -49,22 +56,36 @@ NOT_READABLE = [
 ]
 
 
-def assert_says_that_it_cannot_be_read(script):
-    """What is wrong in a setting is a traceback, of which nothing gives the setting away."""
-    assert_fails(script, "AMQP_URL should be like amqp://user:password@host:5672/vhost")
-    assert SECRET not in repr(script), script
-    assert script.stdout == []
+SENTENCE = "AMQP_URL should be like amqp://user:password@host:5672/vhost"
+CONNECT = """
+import importlib, os, sys, traceback
+script = importlib.import_module(sys.argv[1])
+for text in sys.argv[2:]:
+    os.environ["AMQP_URL"] = text
+    try:
+        script.connect()
+    except Exception:
+        print(repr(traceback.format_exc().splitlines()[-1]), flush=True)
+"""
 
 
 @for_each(ONE_OF_EACH)
 def test_what_is_no_amqp_url(start, words):
-    for script in [start(*words, url=text) for text in NOT_READABLE]:
-        assert_says_that_it_cannot_be_read(script)
+    """What is wrong in a setting may be a traceback, of which nothing gives the setting away."""
+    module = words[0].removesuffix(".py")
+    program = start("-c", CONNECT, module, *NOT_READABLE, command=(sys.executable,))
+    assert program.wait(60) == 0, program
+    assert program.stdout == [repr(f"ValueError: {SENTENCE}")] * len(NOT_READABLE)
+    assert SECRET not in "".join(program.stdout + program.stderr)
 
 
-@for_each([words for words in SCRIPTS if words not in ONE_OF_EACH])
+@for_each([*ONE_OF_EACH, ("publisher_confirms.py", "100")])
 def test_a_url_in_quotes(start, words):
-    assert_says_that_it_cannot_be_read(start(*words, url=NOT_READABLE[0]))
+    """It ends at once, a consumer too."""
+    script = start(*words, url=NOT_READABLE[0])
+    assert_fails(script, SENTENCE)
+    assert SECRET not in repr(script), script
+    assert script.stdout == []
 
 
 @for_each(ONE_OF_EACH)
@@ -74,7 +95,7 @@ def test_one_of_several_cannot_be_read(start, words, form):
     with socket.create_server(("127.0.0.1", 0)) as server:
         good = f"amqp://127.0.0.1:{server.getsockname()[1]}"
         url = form.format(good=good, bad=f"http://guest:{SECRET}@127.0.0.1")
-        assert_says_that_it_cannot_be_read(start(*words, url=url))
+        assert_fails(start(*words, url=url), SENTENCE)
         server.settimeout(0)
         with pytest.raises(BlockingIOError):
             server.accept()
@@ -86,7 +107,9 @@ def unusable(broker):
     with socket.create_server(("127.0.0.1", 0), backlog=64) as silent:
         yield {
             f"amqp://guest:{SECRET}@127.0.0.1:{free_port()}": "127.0.0.1: [Errno 111] Connection",
-            f"amqp://guest:{SECRET}@no-such-host.invalid": "no-such-host.invalid: [Errno -2] Name",
+            f"amqp://guest:{SECRET}@no-such-host.invalid": (
+                "no-such-host.invalid: [Errno -2] Name or service not known"
+            ),
             f"amqp://guest:{SECRET}@a..b": "a..b: encoding with 'idna' codec failed",
             broker.url("/", "guest", SECRET): "127.0.0.1: ConnectionClosedByBroker: (403)",
             broker.url("nowhere"): "127.0.0.1: ConnectionClosedByBroker: (530)",
@@ -94,10 +117,10 @@ def unusable(broker):
         }
 
 
-@for_each(SCRIPTS)
+@for_each([*SOME_PRODUCERS, RECEIVER])
 def test_only_the_last_of_several_can_be_used(run, url, unusable, words):
     script = run(*words, url=" , ".join([*unusable, url]))
-    if words == ("rpc_client.py",):
+    if words == LESSONS[-1].producer:
         script.wait_for("Requesting")
     elif words in PRODUCERS:
         assert script.wait(30) == 0, script
@@ -111,6 +134,21 @@ def test_only_the_last_of_several_can_be_used(run, url, unusable, words):
 def test_none_of_several_can_be_used(start, unusable, words):
     """The cause is told for each, once and readable: no exception inside another one."""
     script = start(*words, url=",".join(unusable))
-    producer = words in PRODUCERS
-    check = assert_ends_with_a_sentence if producer else assert_tries_again
-    assert "AMQPConnect" not in check(script, *unusable.values())
+    assert "AMQPConnect" not in assert_has_no_connection(script, *unusable.values())
+
+
+@for_each(ONE_OF_EACH)
+@pytest.mark.parametrize("url", [None, ""], ids=["unset", "empty"])
+@pytest.mark.xdist_group("port_5672")
+def test_without_amqp_url_it_is_localhost(start, words, url):
+    try:
+        server = socket.create_server(("127.0.0.1", 5672))
+    except OSError:
+        assert not os.environ.get("CI"), "localhost:5672 has to be free"
+        pytest.skip("a broker that is not ours is on localhost:5672")
+    with server:
+        server.settimeout(15)
+        start(*words, url=url)
+        with server.accept()[0] as connection:
+            connection.settimeout(15)
+            assert connection.recv(4) == b"AMQP"

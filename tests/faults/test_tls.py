@@ -2,42 +2,40 @@
 
 import functools
 
-import pytest
-
-from support.expectations import (
+from helpers.expectations import (
     SECRET,
-    assert_ends_with_a_sentence,
     assert_gets_messages,
-    assert_tries_again,
+    assert_has_no_connection,
 )
-from support.list_of_lessons import CONSUMERS, PRODUCERS, SCRIPTS
-
-pytestmark = pytest.mark.xdist_group("second_own_broker")
+from helpers.scripts import ONE_OF_EACH, RECEIVER, SOME_PRODUCERS, for_each
 
 
 def test_a_trusted_certificate(start, own_broker):
     own_broker.add_vhost("amqps")
     url = f"amqps://guest:guest@localhost:{own_broker.tls_port}/amqps"
-    trusted = {"SSL_CERT_FILE": str(own_broker.tls / "ca.pem")}
-    start = functools.partial(start, env=trusted)
-    for consumer in [start(*words, url=url) for words in CONSUMERS]:
-        consumer.wait_until_ready()
-        assert_gets_messages(start, url, consumer)
-        assert consumer.stderr == []
+    start = functools.partial(start, env={"SSL_CERT_FILE": str(own_broker.tls / "ca.pem")})
+    receiver = start(*RECEIVER, url=url)
+    receiver.wait_until_ready()
+    assert_gets_messages(start, url, receiver)
+    confirmer = start("publisher_confirms.py", "10", url=url)  # another class of pika's connects
+    assert confirmer.wait() == 0, confirmer
 
 
 def test_a_certificate_of_an_unknown_authority(start, own_broker):
     url = f"amqps://guest:{SECRET}@localhost:{own_broker.tls_port}"
-    for script in [start(*words, url=url) for words in SCRIPTS]:
-        check = assert_ends_with_a_sentence if script.words in PRODUCERS else assert_tries_again
-        check(script, "localhost: ", "CERTIFICATE_VERIFY_FAILED")
+    for script in [start(*words, url=url) for words in [*SOME_PRODUCERS, RECEIVER]]:
+        assert_has_no_connection(script, "localhost: ", "CERTIFICATE_VERIFY_FAILED")
 
 
-def test_a_certificate_for_another_host(start, own_broker):
+@for_each(ONE_OF_EACH)
+def test_a_certificate_for_another_host(start, own_broker, words):
     trusted = {"SSL_CERT_FILE": str(own_broker.tls / "ca.pem")}
     url = f"amqps://guest:{SECRET}@127.0.0.1:{own_broker.tls_port}"
-    for name, check in (
-        ("send.py", assert_ends_with_a_sentence),
-        ("receive.py", assert_tries_again),
-    ):
-        check(start(name, url=url, env=trusted), "127.0.0.1: ", "CERTIFICATE_VERIFY_FAILED")
+    script = start(*words, url=url, env=trusted)
+    assert_has_no_connection(script, "127.0.0.1: ", "CERTIFICATE_VERIFY_FAILED", "mismatch")
+
+
+@for_each(ONE_OF_EACH)
+def test_amqps_at_a_port_without_tls(start, broker, words):
+    url = broker.url("/", "guest", SECRET).replace("amqp://", "amqps://")
+    assert_has_no_connection(start(*words, url=url), "127.0.0.1: ", "WRONG_VERSION_NUMBER")

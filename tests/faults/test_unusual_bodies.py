@@ -1,5 +1,6 @@
 """Messages are bytes of any kind; the terminal gets one harmless line for each."""
 
+import os
 import shlex
 import sys
 import unicodedata
@@ -8,15 +9,17 @@ from decimal import Decimal
 
 import pika
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from brokers.tools import wait_until
-from support.expectations import CONNECTION_FAILED, assert_fails, assert_still_runs
-from support.list_of_lessons import LESSONS, lesson_of
+from helpers.expectations import NO_CONNECTION, assert_fails, assert_still_runs
+from helpers.messages import publish
+from helpers.scripts import LESSONS, PAIRS, RECEIVER, pair_of
 
-RECEIVERS = [lesson for lesson in LESSONS if lesson.prefix]
-each_receiver = pytest.mark.parametrize("lesson", RECEIVERS, ids=str)
+# Those that print a body as it is, after a prefix; each has its own line of code for it.
+PRINTING = [pair for pair in PAIRS if pair.prefix]
+HELLO, WORK = LESSONS[:2]
 # What would end a line, move the cursor, colour, ring, or pass for a line of the script's own.
 NASTY = [
     b"two\nlines",
@@ -33,10 +36,10 @@ NASTY = [
     b"cut off \xe4\xb8",
     b"too long \xc0\x80",
     b"\xff\xfe\x00",
+    "你好，世界, Grüße, 🐇 rabbit 🎉".encode(),
+    b"'quoted' \"twice\" and a back\\slash",
     b"",
 ]
-TEXTS = ["Hello World!", "你好，世界", "Grüße", "🐇 rabbit 🎉", "'quoted' \"twice\"", "back\\slash"]
-
 bodies = st.lists(
     st.binary(max_size=80)
     | st.text(max_size=40).map(lambda text: text.encode("utf-8", "surrogatepass"))
@@ -50,14 +53,19 @@ in_bulk = settings(
     database=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
+from_the_head = seed(int(os.environ["TEST_SEED"]))
 
 
-@pytest.fixture(params=RECEIVERS, ids=str)
-def receiver(request, run):
-    """A receiver that waits."""
-    receiver = run(*request.param.consumer)
-    receiver.wait_until_ready()
-    return receiver
+@pytest.fixture
+def waiting(run):
+    """Start a receiver, and wait until it waits."""
+
+    def waiting(*words, **options):
+        receiver = run(*words, **options)
+        receiver.wait_until_ready()
+        return receiver
+
+    return waiting
 
 
 def lines_for(channel, receiver, bodies, routing_key=None):
@@ -65,23 +73,18 @@ def lines_for(channel, receiver, bodies, routing_key=None):
 
     A last body tells that all has arrived. Dots would make the worker wait.
     """
-    lesson = lesson_of(receiver.words[0])
-    key = lesson.routing_key if routing_key is None else routing_key
+    pair = pair_of(receiver.words[0])
+    key = pair.routing_key if routing_key is None else routing_key
     before = len(receiver.stdout)
-    for body in bodies:
-        channel.basic_publish(lesson.exchange, key, body.replace(b".", b","))
-    end = f"the end, {before}'"
-    channel.basic_publish(lesson.exchange, key, end[:-1])
-    receiver.wait_for(end)
-    assert receiver.process.poll() is None, receiver
+    end = f"the end, {before}"
+    for body in [*(body.replace(b".", b",") for body in bodies), end]:
+        channel.basic_publish(pair.exchange, key, body)
+    receiver.wait_for(f"{end}'")
+    assert_still_runs(receiver)
     assert receiver.stderr == []
-    lines = [line for line in receiver.stdout[before:] if line != " [x] Done"]
-    assert lines.pop().endswith(end)
+    lines = [line for line in receiver.stdout[before:] if "Done" not in line[:9]]
+    assert lines.pop().endswith(f"{end}'")
     return lines
-
-
-def prefix_of(receiver):
-    return lesson_of(receiver.words[0]).prefix
 
 
 def assert_harmless(line):
@@ -90,23 +93,38 @@ def assert_harmless(line):
     assert line.splitlines() == [line]
 
 
-def test_any_bytes_give_one_line(receiver, channel):
+@pytest.mark.parametrize("pair", PRINTING, ids=str)
+def test_what_is_nasty_is_escaped_and_text_is_text(waiting, channel, pair):
+    receiver = waiting(*pair.consumer)
+    lines = lines_for(channel, receiver, NASTY)
+    for line in lines:
+        assert_harmless(line)
+    shown = [body.replace(b".", b",").decode(errors="replace") for body in NASTY]
+    assert sorted(lines) == sorted(f"{pair.prefix}{text!r}" for text in shown)
+    assert f"{pair.prefix}'two\\nlines'" in lines
+    assert f"{pair.prefix}'你好，世界, Grüße, 🐇 rabbit 🎉'" in lines
+
+
+def test_any_bytes_give_one_line(waiting, channel):
+    receiver = waiting(*RECEIVER)
+
+    @from_the_head
     @in_bulk
     @given(bodies)
     def check(bodies):
         lines = lines_for(channel, receiver, bodies)
         assert len(lines) == len(bodies)
         for line in lines:
-            assert line.startswith(prefix_of(receiver))
+            assert line.startswith(HELLO.prefix)
             assert_harmless(line)
 
     check()
 
 
-def test_any_routing_key_gives_one_line(run, channel):
-    receiver = run("receive_logs_topic.py", "#")
-    receiver.wait_until_ready()
+def test_any_routing_key_gives_one_line(waiting, channel):
+    receiver = waiting("receive_logs_topic.py", "#")
 
+    @from_the_head
     @in_bulk
     @given(bodies)
     def check(keys):
@@ -118,25 +136,10 @@ def test_any_routing_key_gives_one_line(run, channel):
     check()
 
 
-def test_what_is_nasty_is_escaped(receiver, channel):
-    lines = lines_for(channel, receiver, NASTY)
-    for line in lines:
-        assert_harmless(line)
-    shown = [body.replace(b".", b",").decode(errors="replace") for body in NASTY]
-    assert lines == [f"{prefix_of(receiver)}{text!r}" for text in shown]
-    assert lines[0] == f"{prefix_of(receiver)}'two\\nlines'"
-    assert any("\\u202e, no width \\u200b" in line for line in lines)
-    assert lines[-1] == f"{prefix_of(receiver)}''"
-
-
-def test_text_is_text(receiver, channel):
-    lines = lines_for(channel, receiver, [text.encode() for text in TEXTS])
-    assert lines == [prefix_of(receiver) + repr(text.replace(".", ",")) for text in TEXTS]
-    assert lines[1].endswith("'你好，世界'")
-
-
-def test_headers_of_every_type_do_not_matter(receiver, channel, broker, vhost):
+@pytest.mark.parametrize("pair", [HELLO, WORK], ids=str)
+def test_headers_of_every_type_do_not_matter(waiting, channel, broker, vhost, pair):
     """... from pika, and from a program that sends what pika cannot, such as fractions."""
+    receiver = waiting(*pair.consumer)
     headers = {
         "true": True,
         "integers": [-1, 2**31, -(2**63)],
@@ -148,47 +151,41 @@ def test_headers_of_every_type_do_not_matter(receiver, channel, broker, vhost):
         "table": {"in": {"a": ["table"]}},
     }
     properties = pika.BasicProperties(headers=headers, content_type="x/y", timestamp=1, priority=9)
-    lesson = lesson_of(receiver.words[0])
-    channel.basic_publish(lesson.exchange, lesson.routing_key, b"from pika", properties)
+    publish(channel, pair, b"from pika", properties)
     message = {
-        "routing_key": lesson.routing_key,
+        "routing_key": pair.routing_key,
         "payload": "from another program",
         "payload_encoding": "string",
         "properties": {"headers": {"fractions": [0.1, -1e300], "large": 2**62, "false": False}},
     }
-    exchange = lesson.exchange or "amq.default"
-    broker.api("POST", "exchanges", vhost, exchange, "publish", body=message)
+    broker.api("POST", "exchanges", vhost, "amq.default", "publish", body=message)
     for body in ("from pika", "from another program"):
-        receiver.wait_for(f"{lesson.prefix}{body!r}")
+        receiver.wait_for(f"{pair.prefix}{body!r}")
     assert_still_runs(receiver)
     assert receiver.stderr == []
 
 
-def test_a_megabyte(receiver, channel):
-    prefix = prefix_of(receiver)
+def test_a_megabyte(waiting, channel):
+    receiver = waiting(*RECEIVER)
     text, other = lines_for(channel, receiver, [b"x" * 2**20, b"\xff" * 2**20])
-    assert text == f"{prefix}'{'x' * 2**20}'"
-    assert other == f"{prefix}{chr(0xFFFD) * 2**20!r}"
+    assert text == f"{HELLO.prefix}'{'x' * 2**20}'"
+    assert other == f"{HELLO.prefix}{chr(0xFFFD) * 2**20!r}"
 
 
-@each_receiver
-def test_a_stdout_that_cannot_encode_it(run, channel, lesson):
-    """The receiver ends, and says why; PYTHONUTF8=1 is the remedy that the README names."""
-    utf_8 = run(*lesson.consumer, env={"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "1"})
-    utf_8.wait_until_ready()
-    assert lines_for(channel, utf_8, ["你好 🐇".encode()]) == [f"{lesson.prefix}'你好 🐇'"]
+def test_a_stdout_that_cannot_encode_it(waiting, channel):
+    """The receiver ends, and says why; PYTHONUTF8=1 is the remedy that the course names."""
+    utf_8 = waiting(*RECEIVER, env={"LC_ALL": "en_US.ISO-8859-1", "PYTHONUTF8": "1"})
+    assert lines_for(channel, utf_8, ["你好 🐇".encode()]) == [f"{HELLO.prefix}'你好 🐇'"]
     utf_8.kill()
-    receiver = run(*lesson.consumer, env={"PYTHONIOENCODING": "ascii"})
-    receiver.wait_until_ready()
-    channel.basic_publish(lesson.exchange, lesson.routing_key, "你好 🐇".encode())
+    receiver = waiting(*RECEIVER, env={"PYTHONIOENCODING": "ascii"})
+    publish(channel, HELLO, "你好 🐇".encode())
     assert_fails(receiver, "UnicodeEncodeError")
 
 
 @pytest.mark.parametrize("kind", ["direct", "topic"])
-def test_a_routing_key_that_is_too_long(run, kind):
+def test_a_routing_key_that_is_too_long(waiting, run, kind):
     """AMQP has 255 bytes for it; a Chinese character needs three of them."""
-    receiver = run(f"receive_logs_{kind}.py", "键" * 85)
-    receiver.wait_until_ready()
+    receiver = waiting(f"receive_logs_{kind}.py", "键" * 85)
     assert run(f"emit_log_{kind}.py", "键" * 85).wait() == 0
     receiver.wait_for("键':'Hello World!'")
     for name in (f"emit_log_{kind}.py", f"receive_logs_{kind}.py"):
@@ -196,16 +193,16 @@ def test_a_routing_key_that_is_too_long(run, kind):
 
 
 @pytest.mark.parametrize("reader", ["| head -n 1", "2>&1 | head -n 1"])
-@each_receiver
-def test_a_reader_that_leaves(run, channel, lesson, reader):
+@pytest.mark.parametrize("pair", [HELLO, WORK], ids=str)
+def test_a_reader_that_leaves(run, channel, pair, reader):
     """The line after the first finds nobody who reads it."""
-    pipeline = f"{shlex.join([sys.executable, *lesson.consumer])} {reader}"
+    pipeline = f"{shlex.join([sys.executable, *pair.consumer])} {reader}"
     shell = run("-c", pipeline, command=("/bin/bash",))
-    shell.wait_for(lesson.ready)
+    shell.wait_for(pair.ready)
 
     def ended():
-        channel.basic_publish(lesson.exchange, lesson.routing_key, b"body")
+        publish(channel, pair, b"body")
         return shell.process.poll() is not None
 
     wait_until(ended, "the pipeline's end", 20, interval=0.2)
-    assert CONNECTION_FAILED not in repr(shell)
+    assert NO_CONNECTION not in repr(shell)

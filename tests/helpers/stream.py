@@ -3,8 +3,10 @@
 import ast
 import threading
 import time
+from urllib.parse import urlsplit
 
-from support.script_process import Script
+from brokers.tools import listens, wait_until
+from helpers.process import Script
 
 
 class Stream:
@@ -21,6 +23,7 @@ class Stream:
     def __init__(self, tasks, urls, senders):
         self.waiting = list(reversed(tasks))
         self.urls = urls
+        self.ports = {urlsplit(one).port for url in urls for one in url.split(",")}
         self.sent, self.failures = set(), []
         self.over = False
         self.done_at = []  # time.monotonic() of each task
@@ -47,14 +50,16 @@ class Stream:
         while self.waiting and not self.over:
             task = self.waiting.pop()
             with Script("new_task.py", *task.split(), url=url) as sender:
-                if sender.wait(120) == 0:
+                status = sender.wait(120)
+                assert (status == 0) == (sender.stderr == []), sender
+                if sender.stdout:  # said before it closed its connection, which may fail, too
                     assert sender.stdout == [f" [x] Sent {task!r}"]
                     self.sent.add(task)
                 else:
-                    assert sender.stdout == [], "it failed after it said Sent"
                     assert len(sender.stderr) == 1, sender
                     self.failures += sender.stderr
                     self.waiting.append(task)
+                    wait_until(lambda: any(map(listens, self.ports)), "a broker to come back")
 
     def done(self):
         """Return the tasks that some worker has finished; a killed one may have begun others."""

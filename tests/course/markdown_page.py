@@ -26,7 +26,11 @@ from markdown_it import MarkdownIt
 from brokers.tools import ROOT
 
 README = ROOT / "README.md"
-PAGES = [README, *sorted((ROOT / "docs").glob("*.md"))]
+CONTRIBUTING = ROOT / "CONTRIBUTING.md"
+# The front page in other languages; its code is that of the English one, which is played.
+TRANSLATIONS = sorted((ROOT / "docs").glob("README.*.md"))
+PAGES = [README, *(set((ROOT / "docs").glob("*.md")) - set(TRANSLATIONS)), CONTRIBUTING]
+PAGES.sort(key=lambda page: (page.parent != ROOT, page))
 HEADER = r"# terminal (\d)(?:, (?!repeat)(.*?))?(, repeat until .*)?"
 KEYS = {"^C": "\x03", "^\\": "\x1c"}
 
@@ -137,3 +141,16 @@ class Page:
 def code(cell):
     """Return the pieces of code in a cell of a table."""
     return [child.content for child in cell.children if child.type == "code_inline"]
+
+
+def pattern(line):
+    """Return the regular expression for a line of the page."""
+    return ".*".join(map(re.escape, line.split("…")))
+
+
+def anchor_of(heading):
+    """Return the anchor that GitHub makes of a heading.
+
+    https://docs.github.com/get-started/writing-on-github
+    """
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")

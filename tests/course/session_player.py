@@ -5,7 +5,7 @@ import time
 
 from brokers.broker import numbers
 from brokers.in_docker import DockerBroker
-from support.real_terminal import DEADLINE, Terminal
+from course.real_terminal import DEADLINE, Terminal
 
 
 class Player:

@@ -8,16 +8,24 @@ import sys
 import threading
 import time
 
-from brokers.tools import ROOT
-from support.list_of_lessons import lesson_of, path_of
+from brokers.tools import ROOT, obey_ctrl_c
+from helpers.scripts import pair_of, path_of
 
-DEADLINE = 15  # seconds; far more than any line here takes, except on a very busy machine
+DEADLINE = 20  # seconds; far more than any line here takes, except on a very busy machine
+WINDOWS = sys.platform == "win32"
+# On Windows, CTRL+C reaches a process of a group of its own only if that asks for it.
+ASKS_FOR_CTRL_C = """
+import ctypes, runpy, sys
+ctypes.windll.kernel32.SetConsoleCtrlHandler(None, False)
+del sys.argv[0]
+runpy.run_path(sys.argv[0], run_name="__main__")
+"""
 
 
 class Script:
     """A script that runs, with its output in pipes.
 
-    :param str words: the script's name and its arguments
+    :param str words: the script's name and its arguments, or "-c", a program and its arguments
     :param str url: the value of AMQP_URL; None leaves it unset
     :param env: further environment variables
     :param cwd: the folder to run in; the script's own by default
@@ -40,6 +48,10 @@ class Script:
         self.stdout, self.stderr = [], []
         self._changed = threading.Condition()
         self._on_line = on_line or (lambda stream, line: None)
+        in_a_group = {"preexec_fn": obey_ctrl_c, "start_new_session": True}
+        if WINDOWS:
+            in_a_group = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}
+            command = command if words[0] == "-c" else [*command, "-c", ASKS_FOR_CTRL_C]
         self.process = subprocess.Popen(
             [*command, *words],
             cwd=cwd,
@@ -47,8 +59,7 @@ class Script:
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=obey_ctrl_c,
-            start_new_session=True,
+            **in_a_group,
         )
         self._readers = [
             threading.Thread(target=self._read, args=stream, daemon=True)
@@ -88,7 +99,7 @@ class Script:
 
     def wait_until_ready(self, count=1, seconds=DEADLINE):
         """Wait until a consumer has said `count` times that it waits for messages."""
-        self.wait_for(lesson_of(self.words[0]).ready, count, seconds=seconds)
+        self.wait_for(pair_of(self.words[0]).ready, count, seconds=seconds)
 
     def wait(self, seconds=DEADLINE):
         """Wait until the script has ended, and return its exit status.
@@ -103,14 +114,18 @@ class Script:
             reader.join(seconds)
         return status
 
+    def send_signal(self, number):
+        """Send a signal, such as signal.SIGTERM."""
+        self.process.send_signal(number)
+
     def press_ctrl_c(self):
         """Send what CTRL+C sends."""
-        self.process.send_signal(signal.SIGINT)
+        self.send_signal(signal.CTRL_C_EVENT if WINDOWS else signal.SIGINT)
 
     def kill(self):
         """End the script, and what it has started, with SIGKILL; wait until it is gone."""
         with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
-            os.killpg(self.process.pid, signal.SIGKILL)
+            self.process.kill() if WINDOWS else os.killpg(self.process.pid, signal.SIGKILL)
         self.wait()
 
     def __repr__(self):
@@ -124,12 +139,3 @@ class Script:
     def __exit__(self, *error):
         if self.process.poll() is None:
             self.kill()
-
-
-def obey_ctrl_c():
-    """Make a process that is about to start obey CTRL+C and CTRL+\\.
-
-    One that is started in the background of a shell inherits deafness for them.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    signal.signal(signal.SIGQUIT, signal.SIG_DFL)

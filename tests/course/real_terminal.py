@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pexpect
 
-from support.markdown_page import KEYS
-from support.script_process import obey_ctrl_c
+from brokers.tools import obey_ctrl_c
+from course.markdown_page import KEYS, pattern
 
 DEADLINE = 100  # seconds for a line to appear; a cluster that loses a node may take a minute
 PROMPT = "(ready) "
@@ -121,11 +121,6 @@ def as_here(line, broker):
     for port, shown in ports(broker):
         line = line.replace(f":{shown}", f":{port}")
     return line
-
-
-def pattern(line):
-    """Return the regular expression for a line of the page."""
-    return ".*".join(map(re.escape, line.split("…")))
 
 
 def difference(output, shown, why):

@@ -6,34 +6,7 @@ from contextlib import contextmanager
 import pika
 
 from brokers.tools import wait_until
-from support.list_of_lessons import path_of
-
-REPLY_QUEUE = {"queue": "", "exclusive": True}
-
-
-def take(channel, queue):
-    """Wait for a message in a queue, and take it, so that no script gets it.
-
-    :returns: its method, properties and body
-    """
-    found = []
-
-    def taken():
-        found[:] = channel.basic_get(queue, auto_ack=True)
-        return found[0]
-
-    wait_until(taken, f"a message in {queue}", 15)
-    return found
-
-
-def ask(channel, body, **properties):
-    """Send a request as a client of another language would."""
-    channel.basic_publish("", "rpc_queue", body, pika.BasicProperties(**properties))
-
-
-def is_empty(channel, queue):
-    """Tell whether no message of a queue waits for a consumer."""
-    return channel.queue_declare(queue, passive=True).method.message_count == 0
+from helpers.scripts import path_of
 
 
 def let_queues_refuse_messages(broker, vhost):
@@ -72,25 +45,40 @@ def patient_copy(folder, name):
 def copy_with_a_bug(folder, name, function, bug):
     """Copy a script into a folder, with a function that raises an exception first of all.
 
-    :param str function: the function's name, as a regular expression
+    :param str function: the function's name
     :param str bug: the exception's class; its text is "a bug"
     """
     source = path_of(name).read_text()
     broken, count = re.subn(
-        rf"^(def (?:{function})\(.*\):\n)", rf"\1    raise {bug}('a bug')\n", source, flags=re.M
+        rf"^(def {function}\(.*\):\n)", rf"\1    raise {bug}('a bug')\n", source, flags=re.M
     )
     assert count == 1
     (folder / name).write_text(f"import socket\n{broken}")
 
 
+def callback_of(name):
+    """Return the name of the function that a consumer gives to basic_consume()."""
+    return re.search(r"on_message_callback=(\w+)", path_of(name).read_text())[1]
+
+
 @contextmanager
-def short_of_memory(broker):
-    """Let a broker believe that its memory is used up, so that it blocks who publishes."""
-    broker.rabbitmqctl("set_vm_memory_high_watermark", "0.0000001")
+def alarm(broker, words=("set_vm_memory_high_watermark", "0.0000001", "0.6")):
+    """Let a broker believe that its memory is used up: it blocks everybody who publishes.
+
+    :param words: rabbitmqctl's command, with the limit that causes it and the limit that ends it
+    """
+    command, cause, end = words
+    broker.rabbitmqctl(command, cause)
     try:
+        wait_until(broker.in_alarm, "the alarm", 30)
         yield
     finally:
-        broker.rabbitmqctl("set_vm_memory_high_watermark", "0.6")
+        if broker.runs():  # a broker that starts has no alarm
+            broker.rabbitmqctl(command, end)
+            wait_until(lambda: not broker.in_alarm(), "the end of the alarm", 30)
+
+
+OUT_OF_DISK_SPACE = ("set_disk_free_limit", "1000000GB", "50MB")
 
 
 def until_a_silent_connection_is_dropped(broker, vhost, url):
@@ -98,18 +86,19 @@ def until_a_silent_connection_is_dropped(broker, vhost, url):
 
     :param str url: an AMQP URL with a short heartbeat
     """
-    before = broker.connections(vhost)
+    others = len(broker.connections(vhost))
     silent = pika.BlockingConnection(pika.URLParameters(url))
-    assert broker.connections(vhost) == before + 1
-    wait_until(lambda: broker.connections(vhost) == before, "the end of the silent one", 40)
+    wait_until(lambda: len(broker.connections(vhost)) == others + 1, "the silent one", 10)
+    wait_until(lambda: len(broker.connections(vhost)) == others, "its end", 40)
     assert silent.is_open  # it has closed nothing itself, and does not know yet
 
 
-def until_blocked(broker, vhost, count):
-    """Wait until `count` connections of a virtual host have published, and are blocked for it."""
+def until_blocked(broker, scripts):
+    """Wait until each script has published, and its connection is blocked for it."""
+    vhosts = {script.vhost for script in scripts}
 
     def blocked():
-        table = broker.rabbitmqctl("-q", "list_connections", "vhost", "state")
-        return [line.split() for line in table.splitlines()].count([vhost, "blocked"]) >= count
+        all_of_them = broker.api("GET", "connections")
+        return vhosts <= {one["vhost"] for one in all_of_them if one.get("state") == "blocked"}
 
-    wait_until(blocked, f"{count} blocked connections", 30, interval=1)
+    wait_until(blocked, "blocked connections", 30, interval=0.5)

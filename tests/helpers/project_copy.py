@@ -17,12 +17,17 @@ def copy_the_project(folder, venv=True):
     private = shutil.ignore_patterns(".git", *(pattern.rstrip("/") for pattern in ignored))
     shutil.copytree(ROOT, folder, ignore=private)
     if venv:
-        (folder / ".venv").mkdir()
-        for part in Path(sys.prefix).iterdir():
-            if not part.name.startswith(".ready"):
-                (folder / ".venv" / part.name).symlink_to(part)
-        for room in ("lessons", "demo", "tests"):
-            (folder / ".venv" / f".ready-{room}").touch()
+        programs = folder / ".venv" / "bin"
+        programs.mkdir(parents=True)
+        real = Path(sys.prefix)
+        parts = [part for part in real.iterdir() if part.name not in ("bin", ".ready-browser")]
+        for part in [*parts, *(real / "bin").iterdir()]:
+            place = folder / ".venv" / part.relative_to(real)
+            if part.name.startswith(("activate", ".ready-")) or part.name == "rabbitmqctl":
+                place.write_text(part.read_text().replace(str(real), str(folder / ".venv")))
+                shutil.copystat(part, place)
+            else:
+                place.symlink_to(part)
 
 
 def settings():

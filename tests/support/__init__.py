@@ -1,1 +1,0 @@
-"""What the tests share: the list of lessons, scripts as processes, terminals, accidents."""
