@@ -16,18 +16,20 @@ from rich.text import Text
 
 from brokers.docker_or_local import broker_class
 from brokers.tools import ROOT, BrokerError, end_in_good_order_when_the_terminal_closes
-from support.markdown_page import blocks
-from support.real_terminal import environment
-from support.session_player import Player
+from course.markdown_page import blocks
+from course.real_terminal import environment
+from course.session_player import Player
 
 COLOURS = ["cyan", "magenta", "green", "yellow"]
 PICTURED = 2  # lessons
-BEYOND = [  # the pages, with the heading under which their main session stands
-    ("publisher-confirms.md", "Publish many messages, with confirms"),
-    ("publish-from-threads.md", "Publish from threads"),
-    ("retry.md", "Try a failed task again, later"),
-    ("more-about-exchanges.md", "The fourth type: headers"),
-]
+BEYOND = {  # the pages, with the heading under which the main session of a script stands
+    "publisher-confirms.md": "Publish many messages, with confirms",
+    "web-applications.md": "Publish from threads",
+    "failed-tasks.md": "Try a failed task again, later: any RabbitMQ",
+    "headers-exchange.md": "The headers exchange",
+    "long-tasks.md": "Several tasks at once, and long ones",
+    "containers.md": "A worker that finishes its task",
+}
 
 
 def lessons():
@@ -40,15 +42,20 @@ def lessons():
 
 
 def beyond():
-    """Return the main session of each page beyond the lessons, by the heading it belongs to."""
-    return {
-        heading: next(
+    """Return the main session of each script beyond the lessons, by the heading it belongs to.
+
+    :raises AssertionError: if a page has no such heading, or no session under it
+    """
+    found = {}
+    for page, heading in BEYOND.items():
+        sessions = [
             block
             for block in blocks(ROOT / "docs" / page)
             if block.language == "console" and block.heading == heading
-        )
-        for page, heading in BEYOND
-    }
+        ]
+        assert sessions, f"docs/{page} has no session under the heading {heading!r}"
+        found[heading] = sessions[0]
+    return found
 
 
 def play(console, broker, url, sessions):
@@ -98,8 +105,10 @@ def main():
             form = re.sub(r"@font-face {{.*?}}", "", CONSOLE_SVG_FORMAT, flags=re.DOTALL)
             console.save_svg(picture, title="make demo", code_format=form, unique_id="demo")
         else:
-            what = "four scripts" if arguments.beyond else "six lessons"
-            console.print(f"\nAll {what} are played: every line was as on the page.")
+            what = "scripts" if arguments.beyond else "lessons"
+            console.print(
+                f"\nAll {len(sessions)} {what} are played: every line was as on the page."
+            )
             console.print("To follow them by hand: make broker")
     finally:
         with console.status("Stopping RabbitMQ ..."):

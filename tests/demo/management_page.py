@@ -1,6 +1,8 @@
-"""`make management-picture`: the course's picture of the management page, from a real broker.
+"""Takes the course's picture of the management page, from a real broker.
 
-It needs Chromium, which the machine's own package brings (Debian: chromium).
+apt-get install chromium
+make .venv/.ready-browser
+PYTHONPATH=tests .venv/bin/python -m demo.management_page docs/pictures/management-page.png
 """
 
 import shutil
@@ -10,7 +12,7 @@ from playwright.sync_api import sync_playwright
 
 from brokers.docker_or_local import broker_class
 from brokers.tools import BrokerError, end_in_good_order_when_the_terminal_closes, say
-from support.script_process import Script
+from helpers.process import Script
 
 SIZE = {"width": 1250, "height": 440}  # pixels
 LONG = "." * 600  # a task of ten minutes

@@ -10,8 +10,7 @@ import sys
 import pytest
 
 from brokers.tools import ROOT
-from support.markdown_page import Page, code
-from support.real_terminal import pattern
+from course.markdown_page import Page, code, pattern
 
 OLD = Page(ROOT / "docs" / "older-tutorials.md").rows("If you come from an older tutorial")
 PRELUDE = """

@@ -1,8 +1,9 @@
-"""Every session of the course shows what it says, and every snippet is run or stands in a script.
+"""Every session of the course shows what it says, and every block of code is used by one.
 
 A page is read in order: each session is played in the terminals that those before it have left.
 """
 
+import os
 import re
 import shutil
 import subprocess
@@ -12,18 +13,20 @@ import pytest
 from brokers.docker_or_local import broker_class
 from brokers.in_docker import DockerBroker, compose_command
 from brokers.tools import ROOT
-from demo.__main__ import BEYOND
-from support.copy_of_the_project import copy_the_project, settings
-from support.list_of_lessons import path_of
-from support.markdown_page import PAGES, README, blocks
-from support.real_terminal import environment
-from support.session_player import Player
+from course.markdown_page import PAGES, README, blocks
+from course.real_terminal import as_here, environment
+from course.session_player import Player
+from helpers.project_copy import copy_the_project, settings
+from helpers.scripts import path_of
 
 BLOCKS = [block for page in PAGES for block in blocks(page)]
-SNIPPETS = [block for block in BLOCKS if block.language == "python"]
+SNIPPETS = [block for block in BLOCKS if block.language in ("python", "yaml", "dockerfile")]
 SESSIONS = [block for block in BLOCKS if block.language == "console"]
-LONG_WORK = "# instead of work in retry_worker.py"
-CLUSTER = ROOT / "docs" / "past-one-machine.md"
+CLUSTER = ROOT / "docs" / "cluster.md"
+FILE = r"# (try_\w+(?:\.\w+)?)\n"  # the first line of a block that is a file, with its name
+# Pages are read at the same time, in these groups; each has a RabbitMQ of its own.
+GROUPS = {README: "readme", CLUSTER: "cluster"}
+GROUPS |= {ROOT / "docs" / name: "docs_2" for name in ("failed-tasks.md", "web-applications.md")}
 
 
 def title(block):
@@ -39,14 +42,18 @@ class Course:
     def __init__(self, folder):
         self.folder = folder
         copy_the_project(folder)
+        self.files = {}
         for snippet in SNIPPETS:
-            if name := re.match(r"# (try_\w+\.py)\n", snippet.text):
-                (folder / name[1]).write_text(snippet.text, encoding="utf-8")
+            if name := re.match(FILE, snippet.text):
+                self.files[name[1]] = snippet.text
         chosen = settings()
         # An object to ask which RabbitMQ it is; what is started is the commands'.
         self.broker = broker_class()(int(chosen["AMQP_PORT"]), int(chosen["MANAGEMENT_PORT"]))
+        for name, text in self.files.items():
+            (folder / name).write_text(as_here(text, self.broker), encoding="utf-8")
         url = self.broker.url().replace("127.0.0.1", "localhost")
-        self.env = {**environment(url), **chosen}
+        path = f"{folder / '.venv' / 'bin'}:{os.environ['PATH']}"
+        self.env = {**environment(url), **chosen, "PATH": path}
         if isinstance(self.broker, DockerBroker) and compose_command() != ["docker", "compose"]:
             # An engine without Compose: what is installed in .venv becomes its plugin.
             plugins = folder.parent / "docker" / "cli-plugins"
@@ -104,9 +111,8 @@ def course(tmp_path_factory):
 
 
 def marked(session):
-    """Return a session as a parameter: several pages are read at the same time."""
-    group = "docs_beyond" if session.page.name in dict(BEYOND) else "docs"
-    group = {README: "readme", CLUSTER: "cluster"}.get(session.page, group)
+    """Return a session as a parameter, with the group of its page."""
+    group = GROUPS.get(session.page, "docs_1")
     marks = [pytest.mark.xdist_group(group)]
     if group == "cluster":
         marks += [pytest.mark.cluster, pytest.mark.timeout(300)]
@@ -120,14 +126,17 @@ def test_session(course, group, session):
 
 @pytest.mark.parametrize("snippet", SNIPPETS, ids=title)
 def test_snippet(snippet):
-    """Each is a file that a session runs, or stands in a script; the third kind, which replaces a
-    part of one, is run by test_2_work_queues.py or test_retry_worker.py."""
-    first, rest = snippet.text.split("\n", 1)
-    if run := re.fullmatch(r"# (try_\w+\.py)", first):
-        commands = (f"$ python {run[1]}", f" {run[1][:-3]}:app")  # or a web server's
-        assert any(command in session.text for command in commands for session in SESSIONS)
-    elif source := re.fullmatch(r"# in (\w+\.py)", first):
+    """Each is a file that a session uses, or stands in a script, or is a script up to its line."""
+    if name := re.match(FILE, snippet.text):
+        module = name[1].removesuffix(".py")
+        used = [block.text for block in [*SESSIONS, *SNIPPETS] if block is not snippet]
+        assert any(re.search(rf"\b{module}\b", text) for text in used) or "yml" in name[1]
+    elif source := re.match(r"# in (\w+\.py)\n", snippet.text):
         lines = [line.strip() for line in path_of(source[1]).read_text().splitlines()]
-        assert "\n".join(map(str.strip, rest.splitlines())) in "\n".join(lines)
+        wanted = [line.strip() for line in snippet.text.splitlines()[1:]]
+        assert "\n".join(wanted) in "\n".join(lines)
     else:
-        assert first in ("# instead of work in worker.py", LONG_WORK)
+        lessons = [path_of(name).read_text() for name in ("send.py", "receive.py")]
+        assert snippet.text.strip() in [
+            text.partition("# The lesson ends")[0].strip() for text in lessons
+        ]
