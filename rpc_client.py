@@ -64,7 +64,7 @@ class FibonacciRpcClient:
         return int(self.response)
 
     def on_response(self, channel, method, properties, body):
-        if properties.correlation_id == self.correlation_id:  # not a late one to an earlier call
+        if properties.correlation_id == self.correlation_id:  # others answer earlier calls
             self.response = body
 
     def close(self):

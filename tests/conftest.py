@@ -34,7 +34,7 @@ def pytest_addoption(parser):
         "--broker-url",
         metavar="URL",
         help="use a RabbitMQ that runs, with its management plugin: amqp://guest:guest@localhost. "
-        "The tests make virtual hosts of their own in it, and touch nothing else.",
+        "The tests make virtual hosts and users of their own in it, and touch nothing else.",
     )
 
 
